@@ -1,0 +1,17 @@
+"""The three ways in which a run can fail, named by who must act. A bad row is never one of them: it is an issue."""
+
+
+class KlaviyoSyncError(Exception):
+    """Base of the three; never raised itself."""
+
+
+class ConfigError(KlaviyoSyncError):
+    """For the author of the YAML: says the file, the line, the key, what was found and what was expected."""
+
+
+class Refused(KlaviyoSyncError):
+    """For the owner of the key or of the warehouse rights: the other side answered, and the answer was no."""
+
+
+class Unavailable(KlaviyoSyncError):
+    """For nobody: the other side did not answer in time. It was retried; the next run asks again."""

@@ -1,0 +1,53 @@
+"""The catalogue of issue codes: every reason for which a row or a cell could not go out as it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Effect = Literal["row", "cell", "note"]
+
+
+@dataclass(frozen=True)
+class Code:
+    """One reason. `effect`: the row stays behind, only the cell does, or it went out and this is worth knowing."""
+
+    code: str
+    effect: Effect
+    message: str
+    advice: str
+
+
+CODES: dict[str, Code] = {
+    code.code: code
+    for code in (
+        Code("missing_identifier", "row", "The row has no usable identifier.", "Fill one of the identifier columns of this sync."),
+        Code("profile_too_large", "row", "The profile is larger than 100,000 bytes.", "Map fewer or shorter columns for this row."),
+        Code("refused", "row", "Klaviyo refused the profile before importing anything.", "Correct the cell that the message names."),
+        Code("import_failed", "row", "Klaviyo's import job could not write the profile.", "Correct what the message names."),
+        Code("outcome_unknown", "row", "Nothing proves that the profile was imported.", "Nothing: the window is asked for again."),
+        Code("invalid_email", "cell", "Not an e-mail address.", "Correct the address, or leave the cell NULL."),
+        Code("email_too_long", "cell", "An e-mail address over 100 characters.", "Leave the cell NULL."),
+        Code("invalid_phone", "cell", "Not a phone number that exists in its country's numbering plan.", "Correct the number or its country."),
+        Code("phone_without_country", "cell", "A national phone number whose country is not known.", "Map a country column, or set default_country."),
+        Code("identifier_too_long", "cell", "An identifier over 64 characters, which Klaviyo would cut.", "Use a shorter identifier."),
+        Code("invalid_locale", "cell", "Not a BCP 47 language tag such as en-US.", "Correct the tag."),
+        Code("invalid_url", "cell", "Not an http or https address.", "Correct the address."),
+        Code("invalid_latitude", "cell", "Not a number of degrees between -90 and 90.", "Correct the value."),
+        Code("invalid_longitude", "cell", "Not a number of degrees between -180 and 180.", "Correct the value."),
+        Code("invalid_timezone", "cell", "Not an IANA time zone.", "Use a name such as Europe/Berlin."),
+        Code("invalid_ip", "cell", "Not an IP address.", "Correct the address."),
+        Code("not_a_number", "cell", "Not a finite number.", "Correct the value, or declare the property as text."),
+        Code("not_a_boolean", "cell", "Not a boolean.", "Use true or false, or declare the property as text."),
+        Code("not_a_date", "cell", "Not a date.", "Write dates as 2026-01-31."),
+        Code("not_a_datetime", "cell", "Not a date with a time.", "Write times as 2026-01-31T12:00:00Z."),
+        Code("not_a_list", "cell", "Not a list.", "Use an array, or a JSON array as text, or declare a separator."),
+        Code("not_json", "cell", "Not JSON.", "Correct the text, or declare the property as text."),
+        Code("control_characters", "note", "Control characters were taken out of the text.", "Clean the column in the warehouse."),
+        Code("unknown_consent_word", "cell", "Not a word that Klaviyo takes as consent.", "Use Subscribe, Unsubscribed or Never Subscribed."),
+        Code("consent_without_identifier", "cell", "Consent for a channel whose e-mail address or phone number is missing or not usable.", "Fill the channel's identifier."),
+        Code("invalid_consent_date", "cell", "Not a date with a time.", "Write times as 2026-01-31T12:00:00Z."),
+        Code("consent_date_in_future", "cell", "A consent date later than now.", "Correct the date."),
+        Code("consent_date_raised", "note", "A consent date before 1990-01-01, which Klaviyo stores as that day.", "Nothing, or correct the date."),
+    )
+}

@@ -1,0 +1,99 @@
+"""Batches: what one import request holds. Profiles are encoded once, before this; here they are only cut and joined.
+
+Limits of one import job: 10,000 profiles, 5 MB of body, 100 KB a profile
+(https://developers.klaviyo.com/en/reference/bulk_import_profiles). MB is not defined there, so the smaller
+reading, 5,000,000 bytes with the envelope, is the one that holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+MAX_PROFILES = 10_000
+MAX_BYTES = 5_000_000
+MAX_PROFILE_BYTES = 100_000
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """The bytes before and after the profiles of one request."""
+
+    head: bytes
+    tail: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes that the envelope takes from the limit."""
+        return len(self.head) + len(self.tail)
+
+
+def import_envelope(list_id: str | None = None) -> Envelope:
+    """The envelope of a bulk import job, joining its profiles to a list when one is given."""
+    mark = "\0profiles\0"
+    data: dict[str, object] = {"type": "profile-bulk-import-job", "attributes": {"profiles": {"data": [mark]}}}
+    if list_id is not None:
+        data["relationships"] = {"lists": {"data": [{"type": "list", "id": list_id}]}}
+    head, _, tail = orjson.dumps({"data": data}).partition(orjson.dumps(mark))
+    return Envelope(head, tail)
+
+
+def text_offsets(chunk: pa.Array) -> np.ndarray:
+    """Where each text of a large_string array starts in its buffer, and where the last one ends (int64)."""
+    offsets = np.frombuffer(chunk.buffers()[1], np.int64)
+    return offsets[chunk.offset : chunk.offset + len(chunk) + 1]
+
+
+def text_view(chunk: pa.Array) -> memoryview:
+    """The bytes of all texts of a large_string array, one after the other, not copied."""
+    if len(chunk) == 0:
+        return memoryview(b"")
+    offsets = text_offsets(chunk)
+    return memoryview(chunk.buffers()[2])[offsets[0] : offsets[-1]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The profiles of one request, and the rows that they came from.
+
+    `profiles` holds one JSON text per profile, each ending in a comma (large_string). `rows` has as many rows:
+    `window` (int32, position of the window in the run), `key` (string, names the row to its owner) and one string
+    column per identifier as it is sent (`email`, `phone_number`, `external_id`, `id`; NULL where there is none).
+    """
+
+    envelope: Envelope
+    profiles: pa.ChunkedArray
+    rows: pa.Table
+
+    def __len__(self) -> int:
+        return len(self.profiles)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body."""
+        return self.envelope.size + sum(len(text_view(chunk)) for chunk in self.profiles.chunks) - 1
+
+    def body(self) -> bytes:
+        """The request body, as it is sent."""
+        texts = b"".join((self.envelope.head, *(text_view(chunk) for chunk in self.profiles.chunks)))
+        return texts[:-1] + self.envelope.tail if len(self) else texts + self.envelope.tail
+
+    def without(self, positions: Collection[int]) -> Batch:
+        """The batch less the profiles at these positions."""
+        keep = np.ones(len(self), dtype=bool)
+        keep[list(positions)] = False
+        mask = pa.array(keep)
+        return Batch(self.envelope, self.profiles.filter(mask), self.rows.filter(mask))
+
+    def part(self, start: int, stop: int) -> Batch:
+        """The profiles from `start` up to `stop`, without copying."""
+        return Batch(self.envelope, self.profiles.slice(start, stop - start), self.rows.slice(start, stop - start))
+
+    def halves(self) -> tuple[Batch, Batch]:
+        """The first and the second half."""
+        middle = len(self) // 2
+        return self.part(0, middle), self.part(middle, len(self))

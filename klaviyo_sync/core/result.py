@@ -1,0 +1,76 @@
+"""Results: the counts and issues of one window. Results add up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Fate = Literal["imported", "refused", "failed", "unknown"]
+FATES: tuple[Fate, ...] = ("imported", "refused", "failed", "unknown")
+
+
+class Reason(NamedTuple):
+    """Why one profile did not arrive: a code of the catalogue, the attribute Klaviyo named (if any) and Klaviyo's own words."""
+
+    code: str
+    attribute: str | None
+    detail: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one batch, or of a part of it.
+
+    `fates[i]` is the position in FATES of what happened to row i of `rows` (the batch's rows); `reasons` has an
+    entry for every row that was not imported. `jobs` are the import jobs that ran, `requests` and `bytes` what was sent.
+    """
+
+    rows: pa.Table
+    fates: npt.NDArray[np.uint8]
+    reasons: Mapping[int, Reason] = field(default_factory=dict)
+    jobs: tuple[str, ...] = ()
+    requests: int = 0
+    bytes: int = 0
+
+
+class IssueKind(NamedTuple):
+    """What issues are counted by."""
+
+    column: str
+    code: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """The counts of one window, and its issues by column and code. `read` is every row that the window holds."""
+
+    read: int = 0
+    imported: int = 0
+    superseded: int = 0
+    rejected: int = 0
+    refused: int = 0
+    failed: int = 0
+    unknown: int = 0
+    requests: int = 0
+    bytes: int = 0
+    issues: Counter[IssueKind] = field(default_factory=Counter)
+    jobs: tuple[str, ...] = ()
+
+    @property
+    def accounted(self) -> int:
+        """Rows whose fate is known or known to be unknown; equal to `read` when nothing was lost."""
+        return self.imported + self.superseded + self.rejected + self.refused + self.failed + self.unknown
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every row read is accounted for."""
+        return self.read == self.accounted
+
+    def __add__(self, other: Result) -> Result:
+        return Result(**{part.name: getattr(self, part.name) + getattr(other, part.name) for part in fields(self)})
