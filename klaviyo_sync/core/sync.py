@@ -3,75 +3,60 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta
-from decimal import Decimal
-from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal, get_args
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field
 
 from klaviyo_sync.core.attributes import ATTRIBUTES, IDENTIFIERS
-from klaviyo_sync.core.windows import check_frequency
+from klaviyo_sync.core.faults import Fault, Model, key_of
+from klaviyo_sync.core.frequencies import frequency, survives_clock_changes
+from klaviyo_sync.core.notation import (
+    AttributePath,
+    Column,
+    Duration,
+    Owner,
+    PropertyName,
+    Rate,
+    Shorthand,
+    Start,
+    TagName,
+    TagValue,
+    Timezone,
+)
+from klaviyo_sync.core.tolerance import Tolerance
 
 OnNull = Literal["keep", "clear"]
 PropertyType = Literal["text", "number", "boolean", "date", "datetime", "list", "json"]
 Channel = Literal["email_marketing", "sms_marketing", "sms_transactional", "whatsapp_marketing", "whatsapp_transactional"]
-CHANNELS: tuple[Channel, ...] = (
-    "email_marketing",
-    "sms_marketing",
-    "sms_transactional",
-    "whatsapp_marketing",
-    "whatsapp_transactional",
-)
+CHANNELS: tuple[Channel, ...] = get_args(Channel)
 
-DURATION = re.compile(r"(\d+)\s*(s|m|h|d|w)")
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
-def parse_duration(value: object) -> object:
-    """A timedelta for texts such as `15m`, `2h` or `7d`; anything else comes back as it is, for pydantic to refuse."""
-    if isinstance(value, str) and (found := DURATION.fullmatch(value.strip())):
-        return timedelta(**{UNITS[found[2]]: int(found[1])})
-    if isinstance(value, timedelta):
-        return value
-    raise ValueError("expected a duration such as 30s, 15m, 2h, 7d or 4w")
-
-
-def check_timezone(value: object) -> object:
-    """The name itself when it is an IANA time zone."""
-    if isinstance(value, str) and value in available_timezones():
-        return value
-    raise ValueError("expected an IANA time zone such as Europe/Berlin or UTC")
-
-
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-Timezone = Annotated[str, BeforeValidator(check_timezone)]
-
-
-class Model(BaseModel):
-    """Frozen, and deaf to nothing: an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-def from_shorthand(key: str) -> Any:
-    """A validator that reads a plain text as `{key: text}`."""
-    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+def channel_identifier(channel: str) -> str:
+    """The attribute that a channel's consent needs beside it."""
+    return "email" if channel.startswith("email") else "phone_number"
 
 
 class ModifiedAt(Model):
     """The column that says when a row last changed, and the zone of its values where the column itself has none."""
 
-    column: str
-    timezone: Timezone = "UTC"
+    column: Column = Field(description="Column with the time of a row's last change; it must move whenever the row changes.")
+    timezone: Timezone = Field(
+        "UTC",
+        description="IANA time zone of the column's values where they have none, and of the sync's windows.",
+        examples=["UTC", "Europe/Berlin"],
+    )
 
 
 class AttributeField(Model):
     """One attribute's column. `country` and `default_country` are for phone numbers only."""
 
-    column: str
-    country: str | None = Field(None, description="Column with the ISO code or name of the number's country.")
+    column: Column = Field(description="Column that fills the attribute.")
+    country: Column | None = Field(None, description="Column with the ISO code or name of the number's country.")
     default_country: str | None = Field(None, description="ISO code of the country of numbers that name none.", pattern=r"^[A-Z]{2}$")
     on_null: OnNull | None = Field(None, description="Overrides the sync's on_null for this attribute.")
 
@@ -79,129 +64,121 @@ class AttributeField(Model):
 class PropertyField(Model):
     """One custom property's column; without `type` the column's own type is kept."""
 
-    column: str
-    type: PropertyType | None = None
+    column: Column = Field(description="Column that fills the property.")
+    type: PropertyType | None = Field(None, description="Type of the property in Klaviyo; the column's own when not given.")
     separator: str | None = Field(None, description="For lists in text cells: what stands between the items.", min_length=1)
     on_null: OnNull | None = Field(None, description="Overrides the sync's on_null for this property.")
 
-    @model_validator(mode="after")
-    def separator_is_for_lists(self) -> PropertyField:
-        if self.separator is not None and self.type != "list":
-            raise ValueError("separator is for properties of type list")
-        return self
+    @classmethod
+    def faults(cls, raw: Mapping[str, Any]) -> Iterator[Fault]:
+        """A separator where there is no list."""
+        if raw.get("separator") is not None and raw.get("type") != "list":
+            yield Fault(("separator",), "a separator is for properties of type list: add type: list, or take the separator out")
 
 
 class ConsentField(Model):
     """One channel's columns. A timestamp alone means subscribe, as in Klaviyo's file uploads."""
 
-    column: str | None = None
-    timestamp: str | None = None
+    column: Column | None = Field(None, description="Column that says Subscribe, Unsubscribed or Never Subscribed.")
+    timestamp: Column | None = Field(None, description="Column with the time of the statement.")
 
-    @model_validator(mode="after")
-    def names_a_column(self) -> ConsentField:
-        if self.column is None and self.timestamp is None:
-            raise ValueError("expected a column, a timestamp or both")
-        return self
+    @classmethod
+    def faults(cls, raw: Mapping[str, Any]) -> Iterator[Fault]:
+        """No column at all."""
+        if raw.get("column") is None and raw.get("timestamp") is None:
+            yield Fault((), "expected a column, a timestamp or both")
+
+
+ConsentColumns = Annotated[ConsentField, Shorthand("column")]
 
 
 class Consent(Model):
     """Which columns hold consent, and what to do with subscribes that have no date."""
 
-    email_marketing: Annotated[ConsentField, from_shorthand("column")] | None = None
-    sms_marketing: Annotated[ConsentField, from_shorthand("column")] | None = None
-    sms_transactional: Annotated[ConsentField, from_shorthand("column")] | None = None
-    whatsapp_marketing: Annotated[ConsentField, from_shorthand("column")] | None = None
-    whatsapp_transactional: Annotated[ConsentField, from_shorthand("column")] | None = None
-    age_gated_date_of_birth: str | None = Field(None, description="Column with the date of birth, for accounts with SMS age gating.")
-    undated: Literal["guard", "ignore", "resubscribe"] = "guard"
-    list_id: str | None = Field(None, alias="list", description="Klaviyo list that subscribers join.")
-    source: str | None = Field(None, description="Stored by Klaviyo beside the consent.")
+    email_marketing: ConsentColumns | None = Field(None, description="E-mail marketing; needs the attribute email.")
+    sms_marketing: ConsentColumns | None = Field(None, description="SMS marketing; needs the attribute phone_number.")
+    sms_transactional: ConsentColumns | None = Field(None, description="Transactional SMS; needs the attribute phone_number.")
+    whatsapp_marketing: ConsentColumns | None = Field(None, description="WhatsApp marketing; needs the attribute phone_number.")
+    whatsapp_transactional: ConsentColumns | None = Field(None, description="Transactional WhatsApp; needs the attribute phone_number.")
+    age_gated_date_of_birth: Column | None = Field(None, description="Column with the date of birth, for accounts with SMS age gating.")
+    undated: Literal["guard", "ignore", "resubscribe"] = Field(
+        "guard",
+        description="A subscribe without a date: guard never brings back who opted out, ignore sends none, resubscribe sends all.",
+    )
+    list_id: str | None = Field(None, alias="list", description="Klaviyo list that subscribers join.", examples=["Y6nRLr"], min_length=1)
+    source: str | None = Field(None, description="Stored by Klaviyo beside the consent.", min_length=1)
+
+    @classmethod
+    def faults(cls, raw: Mapping[str, Any]) -> Iterator[Fault]:
+        """No channel at all."""
+        if all(raw.get(channel) is None for channel in CHANNELS):
+            yield Fault((), f"expected at least one channel: {', '.join(CHANNELS)}")
 
     def channels(self) -> dict[Channel, ConsentField]:
         """The configured channels, in the catalogue's order."""
         return {channel: field for channel in CHANNELS if (field := getattr(self, channel)) is not None}
 
 
-class Limit(Model):
-    """How many rows may be affected: a share of those read (`1%`), or a number of rows (`5`)."""
-
-    share: Decimal | None = None
-    rows: int | None = None
-
-    def exceeded_by(self, count: int, read: int) -> bool:
-        """Whether `count` rows out of `read` are too many."""
-        if self.share is not None:
-            return count > self.share * read
-        return count > (self.rows or 0)
-
-
-def parse_limit(value: object) -> object:
-    """`{share}` for `1%`, `{rows}` for a whole number."""
-    if isinstance(value, str) and (found := re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value.strip())):
-        return {"share": Decimal(found[1]) / 100}
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return {"rows": value}
-    if isinstance(value, Limit):
-        return value
-    raise ValueError("expected a share of the rows such as 1%, or a number of rows such as 0")
-
-
-class Tolerance(Model):
-    """Above these the asset check fails as an error; below, but not zero, it warns."""
-
-    rejected: Annotated[Limit, BeforeValidator(parse_limit)] = Limit(share=Decimal("0.01"))
-    failed: Annotated[Limit, BeforeValidator(parse_limit)] = Limit(rows=0)
-
-
 class Sync(Model):
     """One configured import: connection + dataset + mapping + consent + frequency. Its file name is its name."""
 
     name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    connection: str
-    dataset: str | None = Field(None, description="Table or view, as schema.table in the warehouse's own spelling.")
-    query: str | None = Field(None, description="A SELECT, instead of a dataset.")
-    modified_at: Annotated[ModifiedAt, from_shorthand("column")]
-    frequency: Annotated[str, BeforeValidator(check_frequency)] = Field(
-        description="every_15_minutes, hourly, daily, weekly, monthly, or a cron string."
+    connection: str = Field(description="Name of a connection in klaviyo_sync.yaml.")
+    dataset: str | None = Field(
+        None,
+        description="Table or view, as schema.table in the warehouse's own spelling.",
+        examples=["analytics.loyalty_members"],
+        min_length=1,
     )
-    start: datetime | date = Field(description="Start of the first window.")
-    settle: Duration = timedelta(minutes=5)
-    overlap: Duration = timedelta(0)
-    catch_up: Duration = timedelta(days=7)
-    profile: dict[str, Annotated[AttributeField, from_shorthand("column")]] = Field(min_length=1)
-    properties: dict[str, Annotated[PropertyField, from_shorthand("column")]] = Field(default_factory=dict)
-    consent: Consent | None = None
-    list_id: str | None = Field(None, alias="list", description="Klaviyo list that imported profiles join.")
-    on_null: OnNull = "keep"
-    tolerance: Tolerance = Tolerance()
-    history: Literal["include", "skip"] = "include"
-    upstream: tuple[str, ...] | None = Field(None, description="Asset key of the dataset, to join existing lineage.")
-    owners: tuple[str, ...] = ()
-    group: str | None = Field(None, pattern=r"^[A-Za-z0-9_]+$")
-    tags: dict[str, str] = Field(default_factory=dict)
-    description: str | None = None
+    query: str | None = Field(None, description="A SELECT, instead of a dataset.", min_length=1)
+    modified_at: Annotated[ModifiedAt, Shorthand("column")] = Field(
+        description="When a row last changed: a column, or a column and a timezone."
+    )
+    frequency: Rate = Field(
+        description="every_15_minutes, hourly, daily, weekly, monthly, or a cron string with five fields.", examples=["hourly"]
+    )
+    start: Start = Field(description="The first window starts at the first tick of the frequency from here on.", examples=["2026-01-01"])
+    settle: Duration = Field(timedelta(minutes=5), description="How long after a window closes its run starts.", examples=["5m"])
+    overlap: Duration = Field(timedelta(0), description="How far back before the window each run reads again.", examples=["30m"])
+    catch_up: Duration = Field(
+        timedelta(days=7), description="How far back a schedule looks for windows that never succeeded.", examples=["7d"]
+    )
+    profile: dict[AttributePath, Annotated[AttributeField, Shorthand("column")]] = Field(
+        min_length=1, description="Klaviyo attribute: column. At least one identifier: email, phone_number, external_id or id."
+    )
+    properties: dict[PropertyName, Annotated[PropertyField, Shorthand("column")]] = Field(
+        default_factory=dict, description="Custom property: column."
+    )
+    consent: Consent | None = Field(None, description="Channel: columns with consent and its time.")
+    list_id: str | None = Field(
+        None, alias="list", description="Klaviyo list that imported profiles join.", examples=["Y6nRLr"], min_length=1
+    )
+    on_null: OnNull = Field("keep", description="What a NULL does to the value in Klaviyo: keep it, or clear it.")
+    tolerance: Tolerance = Field(
+        default_factory=Tolerance, description="Above these the asset check fails as an error; below, but not zero, it warns."
+    )
+    history: Literal["include", "skip"] = Field("include", description="Whether rows older than the first window go with the first window.")
+    upstream: tuple[Annotated[str, Field(min_length=1)], ...] | None = Field(
+        None, description="Asset key of the dataset, to join existing lineage.", examples=[["analytics", "loyalty_members"]], min_length=1
+    )
+    owners: tuple[Owner, ...] = Field((), description="E-mail addresses, or teams as team:name.", examples=[["team:crm"]])
+    group: str | None = Field(None, pattern=r"^[A-Za-z0-9_]+$", description="Dagster's asset group.")
+    tags: dict[TagName, TagValue] = Field(default_factory=dict, description="Dagster's asset tags.")
+    description: str | None = Field(None, description="Shown on the asset.")
 
-    @model_validator(mode="after")
-    def reads_one_thing(self) -> Sync:
-        if (self.dataset is None) == (self.query is None):
-            raise ValueError("expected a dataset or a query, and not both")
-        return self
-
-    @model_validator(mode="after")
-    def identifies_people(self) -> Sync:
-        unknown = sorted(set(self.profile) - set(ATTRIBUTES))
-        if unknown:
-            raise ValueError(f"not attributes of a Klaviyo profile: {', '.join(unknown)}")
-        if not self.identifiers:
-            raise ValueError(f"profile needs at least one identifier: {', '.join(IDENTIFIERS)}")
-        return self
-
-    @model_validator(mode="after")
-    def countries_are_for_phones(self) -> Sync:
-        for path, field in self.profile.items():
-            if ATTRIBUTES[path].kind != "phone" and (field.country or field.default_country):
-                raise ValueError(f"country and default_country are for phone numbers, not for {path}")
-        return self
+    @classmethod
+    def faults(cls, raw: Mapping[str, Any]) -> Iterator[Fault]:
+        """No dataset or two, nobody identified, countries where no phone is, consent without its identifier."""
+        if (raw.get("dataset") is None) == (raw.get("query") is None):
+            yield Fault(("query",) if raw.get("query") is not None else (), "expected a dataset or a query, and not both")
+        profile = raw.get("profile")
+        if isinstance(profile, Mapping):
+            yield from profile_faults(profile, raw.get("consent"))
+        zone, rate = key_of(raw.get("modified_at"), "timezone"), raw.get("frequency")
+        if isinstance(zone, str) and isinstance(rate, str) and not survives_clock_changes(rate, zone):
+            yield Fault(
+                ("frequency",), f"clocks in {zone} move by half an hour, which {rate} windows cannot follow: use every_15_minutes or daily"
+            )
 
     @property
     def identifiers(self) -> tuple[str, ...]:
@@ -212,6 +189,16 @@ class Sync(Model):
     def zone(self) -> ZoneInfo:
         """The time zone of the windows, and of `modified_at` where the column has none."""
         return ZoneInfo(self.modified_at.timezone)
+
+    @property
+    def starts_at(self) -> datetime:
+        """`start` in the time zone of the windows; the first window starts at the first tick from there on."""
+        return self.start.replace(tzinfo=self.zone) if self.start.tzinfo is None else self.start.astimezone(self.zone)
+
+    @property
+    def cron(self) -> str:
+        """The cron expression for the ends of the windows."""
+        return frequency(self.frequency).cron
 
     def columns(self) -> tuple[str, ...]:
         """Every column that the sync reads, once each, in the order of the file; `modified_at` last."""
@@ -224,3 +211,18 @@ class Sync(Model):
             self.modified_at.column,
         ]
         return tuple(dict.fromkeys(name for name in named if name is not None))
+
+
+def profile_faults(profile: Mapping[str, Any], consent: object) -> Iterator[Fault]:
+    """What is wrong between the attributes of a sync, and between them and its consent."""
+    if not any(path in profile for path in IDENTIFIERS):
+        yield Fault(("profile",), f"expected at least one identifier: {', '.join(IDENTIFIERS)}")
+    for path, field in profile.items():
+        if path in ATTRIBUTES and ATTRIBUTES[path].kind != "phone":
+            for key in ("country", "default_country"):
+                if key_of(field, key) is not None:
+                    yield Fault(("profile", path, key), f"{key} is for phone numbers, not for {path}: take it out")
+    for channel in CHANNELS:
+        needed = channel_identifier(channel)
+        if key_of(consent, channel) is not None and needed not in profile:
+            yield Fault(("consent", channel), f"consent for {channel} needs the attribute {needed} under profile")

@@ -1,0 +1,205 @@
+"""What klaviyo_sync.yaml says about Klaviyo and the warehouses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, ValidationError
+from typing_extensions import Self
+
+from klaviyo_sync.config.env import Env, Revealed, Secret
+from klaviyo_sync.config.problems import Problems
+from klaviyo_sync.config.translation import translate
+from klaviyo_sync.core.errors import ConfigError
+from klaviyo_sync.core.faults import Fault, Model
+
+DEFAULT_BASE_URL = "https://a.klaviyo.com"
+IN_MEMORY = (":memory:", "md:", "motherduck:")
+PORTS = 65_535
+
+
+def text(value: object) -> object:
+    """A text, or the variable that holds it."""
+    if isinstance(value, Env) or (isinstance(value, str) and value):
+        return value
+    raise ValueError("expected a text; numbers stand in quotes")
+
+
+def port(value: object) -> object:
+    """A port's number, or the variable that holds it."""
+    return value if isinstance(value, Env) else number(value, PORTS)
+
+
+def size(value: object) -> object:
+    """A number of bytes, or the variable that holds it."""
+    return value if isinstance(value, Env) else number(value, 2**63 - 1)
+
+
+def number(value: object, largest: int) -> int:
+    """A whole number from 1 to the largest."""
+    digits = str(value)
+    if not isinstance(value, bool) and digits.isascii() and digits.isdigit() and len(digits) < 20 and 1 <= int(digits) <= largest:  # noqa: PLR2004
+        return int(digits)
+    raise ValueError(f"expected a whole number from 1 to {largest}")
+
+
+def protocol(value: object) -> object:
+    """`http` or `https`, or the variable that holds it."""
+    if isinstance(value, Env) or value in ("http", "https"):
+        return value
+    raise ValueError("expected https, or http for a server on this machine")
+
+
+def check_base_url(value: object) -> object:
+    """The address itself, without a slash at its end, when a key may be sent there."""
+    if isinstance(value, Env):
+        return value
+    try:
+        parts = urlsplit(str(value))
+        host = parts.hostname or ""
+        well_formed = bool(host) and (parts.port is None or parts.port > 0) and not (parts.query or parts.fragment or parts.username)
+    except ValueError:
+        well_formed, parts, host = False, urlsplit(""), ""
+    if well_formed and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
+        return str(value).rstrip("/")
+    raise ValueError(f"expected an address such as {DEFAULT_BASE_URL}; plain http only for this machine, such as http://127.0.0.1:8080")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+Text = Annotated[str | Env, BeforeValidator(text)]
+Port = Annotated[int | Env, BeforeValidator(port)]
+Size = Annotated[int | Env, BeforeValidator(size)]
+Protocol = Annotated[str | Env, BeforeValidator(protocol)]
+BaseUrl = Annotated[str, BeforeValidator(check_base_url)]
+Labels = dict[Annotated[str, Field(min_length=1)], str]
+
+
+class KlaviyoSettings(Model):
+    """The Klaviyo account."""
+
+    api_key: Secret = Field(description="Private API key, as {env: NAME}.")
+    base_url: BaseUrl = Field(
+        DEFAULT_BASE_URL,
+        description="Klaviyo's address, or the sandbox's; https, or plain http on this machine.",
+        examples=[DEFAULT_BASE_URL],
+    )
+
+
+class WarehouseConnection(Model):
+    """One warehouse. Values may be variables until `resolved`."""
+
+    name: str
+
+    def resolved(self, environ: Mapping[str, str] | None = None) -> Self:
+        """The same connection with the values of its variables; secrets are texts whose repr hides them.
+
+        Raises ConfigError, with one line for each, when variables are not set or hold what they must not.
+        """
+        known = os.environ if environ is None else environ
+        plain: dict[str, Any] = {}
+        problems = Problems()
+        origin: dict[str, Env] = {}
+        for key, value in self:
+            env = value.env if isinstance(value, Secret) else value
+            if not isinstance(env, Env):
+                plain[key] = value
+                continue
+            origin[key] = env
+            if not known.get(env.name):
+                problems.add(env.file, env.mark, env.key, env.missing)
+            else:
+                plain[key] = Revealed(known[env.name]) if isinstance(value, Secret) else self.from_variable(key, known[env.name], env)
+        problems.raise_any()
+        try:
+            return type(self).model_validate(plain)
+        except ValidationError as error:
+            for found in error.errors(include_url=False):
+                env = origin.get(str(found["loc"][0])) if found["loc"] else None
+                if env is None:
+                    raise ConfigError(f"connection {self.name}: {translate(found)}") from None
+                problems.add(env.file, env.mark, env.key, f"the environment variable {env.name}: {translate(found)}")
+            problems.raise_any()
+            raise
+
+    def from_variable(self, key: str, value: str, env: Env) -> str:
+        """The value of a variable, as the key means it."""
+        del key, env
+        return value
+
+
+class DuckDBConnection(WarehouseConnection):
+    """A DuckDB file."""
+
+    type: Literal["duckdb"] = "duckdb"
+    path: Text = Field(description="The database file, relative to the folder of klaviyo_sync.yaml.", examples=["warehouse.duckdb"])
+
+    def from_variable(self, key: str, value: str, env: Env) -> str:
+        """A path is relative to the file that names the variable."""
+        return beside(env.file.parent, value) if key == "path" else value
+
+
+class SnowflakeConnection(WarehouseConnection):
+    """A Snowflake account, and how to log in."""
+
+    type: Literal["snowflake"] = "snowflake"
+    account: Text = Field(description="Account identifier, such as orgname-accountname.")
+    user: Text = Field(description="User, best of type SERVICE.")
+    private_key: Secret | None = Field(None, description="Private key: PEM, or base64 of it.")
+    private_key_path: Text | None = Field(None, description="File with the private key (PEM).")
+    private_key_password: Secret | None = Field(None, description="Password of the private key.")
+    password: Secret | None = Field(None, description="Password; a private key is better.")
+    token: Secret | None = Field(None, description="OAuth or programmatic access token.")
+    authenticator: Text | None = Field(None, description="Snowflake's authenticator, such as oauth or externalbrowser.")
+    role: Text | None = Field(None, description="Role; SELECT on the datasets is enough.")
+    warehouse: Text | None = Field(None, description="Virtual warehouse that runs the queries.")
+    database: Text | None = Field(None, description="Database of datasets that name none.")
+    schema_: Text | None = Field(None, alias="schema", description="Schema of datasets that name none.")
+    host: Text | None = Field(None, description="Another host than the account's, for servers on this machine.")
+    port: Port | None = Field(None, description="Port of that host.")
+    protocol: Protocol | None = Field(None, description="https, or http for a server on this machine.")
+
+    @classmethod
+    def faults(cls, raw: Mapping[str, Any]) -> Iterator[Fault]:
+        """No way to log in."""
+        ways = ("private_key", "private_key_path", "password", "token", "authenticator")
+        if all(raw.get(way) is None for way in ways):
+            yield Fault((), f"expected a way to log in: {', '.join(ways)}")
+
+
+class BigQueryConnection(WarehouseConnection):
+    """A BigQuery project."""
+
+    type: Literal["bigquery"] = "bigquery"
+    project: Text = Field(description="Project that runs (and pays for) the queries.")
+    credentials: Secret | None = Field(None, description="Service account key: JSON, or base64 of it. Without it: application default.")
+    location: Text | None = Field(None, description="Where the datasets lie.", examples=["EU"])
+    impersonate: Text | None = Field(None, description="Service account to act as.")
+    maximum_bytes_billed: Size | None = Field(None, description="Queries that would read more are refused by BigQuery.")
+    api_endpoint: Text | None = Field(None, description="Another address than Google's, for servers on this machine.")
+    labels: Labels = Field(default_factory=dict, description="Labels of the query jobs.")
+
+
+Connection = DuckDBConnection | SnowflakeConnection | BigQueryConnection
+
+TYPES: dict[str, type[Connection]] = {
+    "duckdb": DuckDBConnection,
+    "snowflake": SnowflakeConnection,
+    "bigquery": BigQueryConnection,
+}
+
+
+def beside(folder: Path, path: str) -> str:
+    """A path relative to a folder, as one from the working directory; addresses and databases in memory stay as they are."""
+    return path if path.startswith(IN_MEMORY) or "://" in path else str(folder / Path(path).expanduser())

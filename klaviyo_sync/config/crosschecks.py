@@ -1,0 +1,73 @@
+"""What no single file can know: connections that exist, names that come from one sync only, and things worth knowing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import takewhile
+from pathlib import Path
+
+from klaviyo_sync.config.document import Document
+from klaviyo_sync.config.problems import Problems, shown
+from klaviyo_sync.core.attributes import IDENTIFIERS
+from klaviyo_sync.core.frequencies import frequency
+from klaviyo_sync.core.nearest import did_you_mean
+from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.core.windows import ticks
+
+MANY_WINDOWS = 50_000
+SAMPLE = timedelta(days=28)
+
+
+def check_connections(pairs: Iterable[tuple[Document, Sync | None]], names: frozenset[str] | None, file: Path, problems: Problems) -> None:
+    """Every sync's connection is one of klaviyo_sync.yaml's, where those are known."""
+    for document, sync in pairs:
+        wanted = sync.connection if sync else document.value.get("connection")
+        if names is not None and isinstance(wanted, str) and wanted not in names:
+            expected = f"expected a connection of {file}: {', '.join(sorted(names)) or 'it has none'}{did_you_mean(wanted, names)}"
+            problems.add(document.path, document.mark(("connection",)), ("connection",), f"found {shown(wanted)}, {expected}")
+
+
+def check_shared_names(documents: Iterable[Document], problems: Problems) -> None:
+    """A property, or an attribute that is no identifier, comes from one sync only, as in Klaviyo's own warehouse import
+    (https://help.klaviyo.com/hc/en-us/articles/41373252392731).
+    """
+    owners: dict[tuple[str, str], Document] = {}
+    for document in documents:
+        for section in ("profile", "properties"):
+            names = document.value.get(section)
+            for name in names if isinstance(names, dict) else ():
+                if section == "profile" and name in IDENTIFIERS:
+                    continue
+                owner = owners.setdefault((section, name), document)
+                if owner is not document:
+                    mark = owner.mark((section, name))
+                    where = f"{owner.path}:{mark.line if mark else 1}"
+                    what = "an attribute" if section == "profile" else "a property"
+                    message = f"{what} may come from one sync only (Klaviyo's own rule), and {where} has it too: take one of them out"
+                    problems.add(document.path, document.mark((section, name)), (section, name), message)
+
+
+def notes(syncs: Sequence[Sync], now: datetime) -> Iterator[str]:
+    """What is worth knowing and no error."""
+    spellings: dict[str, tuple[str, str]] = {}
+    for sync in syncs:
+        count = estimated_windows(sync, now)
+        if count > MANY_WINDOWS:
+            yield f"{sync.name}: about {round(count, -3):,} windows since its start: a later start or a lower frequency keeps Dagster fast"
+        if sync.starts_at > now:
+            yield f"{sync.name}: starts in the future, so there is no window yet"
+        if sync.consent is not None and sync.consent.undated == "resubscribe":
+            yield f"{sync.name}: undated: resubscribe brings back people who opted out; guard and ignore do not"
+        for name in sync.properties:
+            other, owner = spellings.setdefault(name.casefold(), (name, sync.name))
+            if other != name:
+                yield f"{sync.name}: the property {name} and {owner}'s {other} differ in case only; to Klaviyo they are two properties"
+
+
+def estimated_windows(sync: Sync, now: datetime) -> int:
+    """About how many windows have closed, from a sample of four weeks."""
+    found = frequency(sync.frequency).calendar
+    end = (sync.starts_at + SAMPLE).timestamp()
+    sample = sum(1 for _ in takewhile(lambda tick: tick.at < end, ticks(found, sync.zone, sync.starts_at)))
+    return max(0, int(sample * ((now - sync.starts_at) / SAMPLE)))

@@ -1,0 +1,199 @@
+"""From files to a Project, or to one ConfigError that names everything that is wrong."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from klaviyo_sync.config.connections import TYPES, Connection, DuckDBConnection, KlaviyoSettings, beside
+from klaviyo_sync.config.crosschecks import check_connections, check_shared_names, notes
+from klaviyo_sync.config.document import Document, each_env, read
+from klaviyo_sync.config.env import Env
+from klaviyo_sync.config.problems import KeyPath, Problems, dotted, shown
+from klaviyo_sync.config.project import Project, Source
+from klaviyo_sync.config.translation import key_path, translate, unknown_keys
+from klaviyo_sync.core.nearest import did_you_mean
+from klaviyo_sync.core.sync import NAME, Sync
+
+FILE = "klaviyo_sync.yaml"
+VARIABLE = "KLAVIYO_SYNC_CONFIG"
+FOLDER = "syncs"
+RESERVED_NAMES = frozenset(("profiles",))
+PROJECT_KEYS = ("klaviyo", "connections", "rejects")
+PROJECT_MAPPINGS: frozenset[KeyPath] = frozenset(((), ("klaviyo",), ("connections",), ("connections", "*"), ("connections", "*", "labels")))
+SYNC_MAPPINGS: frozenset[KeyPath] = frozenset(((), ("profile",), ("properties",), ("consent",), ("tolerance",), ("tags",)))
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] | None = None, now: datetime | None = None) -> Project:
+    """The project configured in `path`, else in the file that KLAVIYO_SYNC_CONFIG names, else in ./klaviyo_sync.yaml.
+
+    `now` is what the notes are counted to. Raises ConfigError with every problem of every file, one a line.
+    """
+    known = os.environ if environ is None else environ
+    found = path or Path(known.get(VARIABLE) or FILE)
+    if found.is_dir():
+        found = found / FILE
+    problems = Problems()
+    if not found.is_file():
+        problems.add(found, None, (), f"there is no such file: make it, or name another one in {VARIABLE}")
+        problems.raise_any()
+    document = read(found, problems, PROJECT_MAPPINGS)
+    klaviyo, connections, rejects = read_project(document, problems, known) if document else (None, {}, "")
+    names = document.value.get("connections") if document else None
+    pairs = read_syncs(found.parent / FOLDER, problems, known)
+    check_connections(pairs, frozenset(names) if isinstance(names, dict) else None, found, problems)
+    check_shared_names([read_document for read_document, _ in pairs], problems)
+    problems.raise_any()
+    if klaviyo is None:
+        raise AssertionError("a configuration without problems has its Klaviyo settings")
+    syncs = tuple(sync for _, sync in pairs if sync is not None)
+    sources = {read_document.path.stem: source(read_document) for read_document, _ in pairs}
+    return Project(found, klaviyo, connections, syncs, rejects, sources, tuple(notes(syncs, now or datetime.now(timezone.utc))))
+
+
+def source(document: Document) -> Source:
+    """Where a sync is configured."""
+    return Source(document.path, {dotted(key): mark.line for key, mark in document.marks.items()})
+
+
+def read_project(
+    document: Document, problems: Problems, environ: Mapping[str, str]
+) -> tuple[KlaviyoSettings | None, dict[str, Connection], str]:
+    """The parts of klaviyo_sync.yaml; what is missing from them is among the problems."""
+    value = document.value
+    for key in value:
+        if key not in PROJECT_KEYS:
+            hint = did_you_mean(key, PROJECT_KEYS) or f"; expected {', '.join(PROJECT_KEYS)}"
+            problems.add(document.path, document.mark((key,)), (key,), f"unknown key{hint}")
+    klaviyo = read_klaviyo(document, problems, environ)
+    connections = read_connections(document, problems)
+    rejects = value.get("rejects") or "rejects"
+    if isinstance(rejects, Env):
+        rejects = resolved(rejects, document, problems, environ) or "rejects"
+    if not isinstance(rejects, str):
+        problems.add(document.path, document.mark(("rejects",)), ("rejects",), f"found {shown(rejects)}, expected a folder or an address")
+        rejects = ""
+    return klaviyo, connections, beside(document.path.parent, rejects)
+
+
+def read_klaviyo(document: Document, problems: Problems, environ: Mapping[str, str]) -> KlaviyoSettings | None:
+    """The account's settings. A base_url whose variable is not set is the default."""
+    value = document.value.get("klaviyo")
+    if not isinstance(value, dict):
+        found = f"found {shown(value)}, " if "klaviyo" in document.value else "is missing: "
+        problems.add(
+            document.path, document.mark(("klaviyo",)), ("klaviyo",), f"{found}expected a mapping with api_key and, optionally, base_url"
+        )
+        return None
+    base_url = value.get("base_url")
+    base_url = environ.get(base_url.name) if isinstance(base_url, Env) else base_url
+    plain = {key: part for key, part in value.items() if key != "base_url"} | ({"base_url": base_url} if base_url else {})
+    return validated(KlaviyoSettings, plain, document, problems, at=("klaviyo",))
+
+
+def read_connections(document: Document, problems: Problems) -> dict[str, Connection]:
+    """The connections that are right."""
+    value = document.value.get("connections")
+    if not isinstance(value, dict) or not value:
+        found = f"found {shown(value)}, " if "connections" in document.value else "is missing: "
+        problems.add(document.path, document.mark(("connections",)), ("connections",), f"{found}expected a mapping of names to connections")
+        return {}
+    connections = {}
+    for name, part in value.items():
+        at = ("connections", name)
+        kind = part.get("type") if isinstance(part, dict) else None
+        if not NAME.fullmatch(name):
+            problems.add(
+                document.path, document.mark(at), at, "expected a name of letters, digits and underscores, not beginning with a digit"
+            )
+        elif not isinstance(part, dict):
+            problems.add(document.path, document.mark(at), at, f"found {shown(part)}, expected a mapping with a type")
+        elif not isinstance(kind, str) or kind not in TYPES:
+            found = f"found {shown(kind)}, " if "type" in part else "is missing: "
+            problems.add(
+                document.path, document.mark((*at, "type")), (*at, "type"), f"{found}expected {', '.join(TYPES)}{did_you_mean(kind, TYPES)}"
+            )
+        elif connection := validated(TYPES[kind], part, document, problems, at=at, given={"name": name}):
+            connections[name] = placed(connection, document.path.parent)
+    return connections
+
+
+def placed(connection: Connection, folder: Path) -> Connection:
+    """The connection, its path relative to the folder of klaviyo_sync.yaml."""
+    if isinstance(connection, DuckDBConnection) and isinstance(connection.path, str):
+        return connection.model_copy(update={"path": beside(folder, connection.path)})
+    return connection
+
+
+def read_syncs(folder: Path, problems: Problems, environ: Mapping[str, str]) -> list[tuple[Document, Sync | None]]:
+    """The documents of the syncs, each with its Sync when that is right, in the order of their names."""
+    files = sorted(file for file in folder.glob("*.y*ml") if not file.name.startswith(".")) if folder.is_dir() else []
+    if not files:
+        problems.add(folder, None, (), f"there are no syncs: expected a folder {FOLDER} beside {FILE}, with one YAML file for each sync")
+    pairs = []
+    for file in files:
+        if file.suffix != ".yaml":
+            problems.add(file, None, (), f"expected a file name that ends in .yaml: rename it to {file.stem}.yaml")
+        elif not NAME.fullmatch(file.stem) or file.stem in RESERVED_NAMES:
+            expected = f"other than {', '.join(RESERVED_NAMES)}" if file.stem in RESERVED_NAMES else "not beginning with a digit"
+            problems.add(file, None, (), f"the file name is the sync's name: expected letters, digits and underscores, {expected}")
+        elif document := read(file, problems, SYNC_MAPPINGS):
+            pairs.append((document, read_sync(document, problems, environ)))
+    return pairs
+
+
+def read_sync(document: Document, problems: Problems, environ: Mapping[str, str]) -> Sync | None:
+    """The sync of a document, its variables replaced."""
+    missing = {key for key, env in each_env(document.value).items() if resolved(env, document, problems, environ) is None}
+    value = replaced(document.value, environ)
+    return validated(Sync, value, document, problems, given={"name": document.path.stem}, excused=missing)
+
+
+def resolved(env: Env, document: Document, problems: Problems, environ: Mapping[str, str]) -> str | None:
+    """The variable's value, or None and a problem."""
+    value = environ.get(env.name)
+    if not value:
+        problems.add(document.path, env.mark, env.key, env.missing)
+    return value or None
+
+
+def replaced(value: Any, environ: Mapping[str, str]) -> Any:
+    """The value with its variables' values in their places, None for those that are not set."""
+    if isinstance(value, Env):
+        return environ.get(value.name) or None
+    if isinstance(value, dict):
+        return {key: replaced(part, environ) for key, part in value.items()}
+    return [replaced(part, environ) for part in value] if isinstance(value, list) else value
+
+
+def validated(
+    model: type[M],
+    value: Mapping[str, Any],
+    document: Document,
+    problems: Problems,
+    *,
+    at: KeyPath = (),
+    given: Mapping[str, Any] | None = None,
+    excused: frozenset[KeyPath] | set[KeyPath] = frozenset(),
+) -> M | None:
+    """The model of a part of the document, `given` what the file does not say; else None and problems, but for `excused` keys."""
+    before = len(problems.found)
+    strange = dict(unknown_keys(model, value, frozenset(given or ())))
+    for key, message in strange.items():
+        problems.add(document.path, document.mark((*at, *key)), (*at, *key), message)
+    try:
+        read = model.model_validate({**value, **(given or {})})
+    except ValidationError as error:
+        for found in error.errors(include_url=False):
+            key = key_path(found)
+            if key not in strange and (*at, *key) not in excused:
+                problems.add(document.path, document.mark((*at, *key)), (*at, *key), translate(found))
+        return None
+    return None if len(problems.found) > before or document.faulty else read
