@@ -1,0 +1,44 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev test check bench clean
+
+BIN := .venv/bin
+PORT ?= 3000
+PYTEST_ARGS ?=
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/.ready-dev ## install everything into .venv (the others do it by themselves)
+
+demo: .venv/.ready ## sample warehouse, sandbox, real windows through Dagster; prints what happened
+	@$(BIN)/python -m klaviyo_sync.demo
+
+dev: .venv/.ready ## the same, and then the Dagster UI on PORT (3000), until Ctrl-C
+	@$(BIN)/python -m klaviyo_sync.demo --serve --port $(PORT)
+
+test: .venv/.ready-dev ## tests; PYTEST_ARGS="-k windows" for some of them
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: .venv/.ready-dev ## what CI runs: style, types, layers, tests
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+	@$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory test
+
+bench: .venv/.ready-dev ## throughput and memory, beside other ways to do the same
+	@cd klaviyo_sync_tests && ../$(BIN)/python -m bench
+
+clean: ## take away the demo and the caches; Dagster's history in .dagster stays, it is the record of what was imported
+	rm -rf .demo .pytest_cache .hypothesis .ruff_cache .import_linter_cache .tmp_dagster_home_*
+	find klaviyo_sync klaviyo_sync_tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.ready: pyproject.toml .ci/set-up
+	@echo "Installing into .venv; this takes a minute or two, once."
+	@.ci/set-up
+	@touch $@
+
+.venv/.ready-dev: pyproject.toml .ci/set-up
+	@echo "Installing into .venv, with what tests and checks need; this takes a minute or two, once."
+	@.ci/set-up dev
+	@touch .venv/.ready $@
