@@ -91,7 +91,7 @@ class KlaviyoSettings(Model):
 
     api_key: Secret = Field(description="Private API key, as {env: NAME}.")
     base_url: BaseUrl = Field(
-        DEFAULT_BASE_URL,
+        default=DEFAULT_BASE_URL,
         description="Klaviyo's address, or the sandbox's; https, or plain http on this machine.",
         examples=[DEFAULT_BASE_URL],
     )
@@ -156,19 +156,19 @@ class SnowflakeConnection(WarehouseConnection):
     type: Literal["snowflake"] = "snowflake"
     account: Text = Field(description="Account identifier, such as orgname-accountname.")
     user: Text = Field(description="User, best of type SERVICE.")
-    private_key: Secret | None = Field(None, description="Private key: PEM, or base64 of it.")
-    private_key_path: Text | None = Field(None, description="File with the private key (PEM).")
-    private_key_password: Secret | None = Field(None, description="Password of the private key.")
-    password: Secret | None = Field(None, description="Password; a private key is better.")
-    token: Secret | None = Field(None, description="OAuth or programmatic access token.")
-    authenticator: Text | None = Field(None, description="Snowflake's authenticator, such as oauth or externalbrowser.")
-    role: Text | None = Field(None, description="Role; SELECT on the datasets is enough.")
-    warehouse: Text | None = Field(None, description="Virtual warehouse that runs the queries.")
-    database: Text | None = Field(None, description="Database of datasets that name none.")
-    schema_: Text | None = Field(None, alias="schema", description="Schema of datasets that name none.")
-    host: Text | None = Field(None, description="Another host than the account's, for servers on this machine.")
-    port: Port | None = Field(None, description="Port of that host.")
-    protocol: Protocol | None = Field(None, description="https, or http for a server on this machine.")
+    private_key: Secret | None = Field(default=None, description="Private key: PEM, or base64 of it.")
+    private_key_path: Text | None = Field(default=None, description="File with the private key (PEM).")
+    private_key_password: Secret | None = Field(default=None, description="Password of the private key.")
+    password: Secret | None = Field(default=None, description="Password; a private key is better.")
+    token: Secret | None = Field(default=None, description="OAuth or programmatic access token.")
+    authenticator: Text | None = Field(default=None, description="Snowflake's authenticator, such as oauth or externalbrowser.")
+    role: Text | None = Field(default=None, description="Role; SELECT on the datasets is enough.")
+    warehouse: Text | None = Field(default=None, description="Virtual warehouse that runs the queries.")
+    database: Text | None = Field(default=None, description="Database of datasets that name none.")
+    schema_: Text | None = Field(default=None, alias="schema", description="Schema of datasets that name none.")
+    host: Text | None = Field(default=None, description="Another host than the account's, for servers on this machine.")
+    port: Port | None = Field(default=None, description="Port of that host.")
+    protocol: Protocol | None = Field(default=None, description="https, or http for a server on this machine.")
 
     @classmethod
     def faults(cls, raw: Mapping[str, Any]) -> Iterator[Fault]:
@@ -183,11 +183,13 @@ class BigQueryConnection(WarehouseConnection):
 
     type: Literal["bigquery"] = "bigquery"
     project: Text = Field(description="Project that runs (and pays for) the queries.")
-    credentials: Secret | None = Field(None, description="Service account key: JSON, or base64 of it. Without it: application default.")
-    location: Text | None = Field(None, description="Where the datasets lie.", examples=["EU"])
-    impersonate: Text | None = Field(None, description="Service account to act as.")
-    maximum_bytes_billed: Size | None = Field(None, description="Queries that would read more are refused by BigQuery.")
-    api_endpoint: Text | None = Field(None, description="Another address than Google's, for servers on this machine.")
+    credentials: Secret | None = Field(
+        default=None, description="Service account key: JSON, or base64 of it. Without it: application default."
+    )
+    location: Text | None = Field(default=None, description="Where the datasets lie.", examples=["EU"])
+    impersonate: Text | None = Field(default=None, description="Service account to act as.")
+    maximum_bytes_billed: Size | None = Field(default=None, description="Queries that would read more are refused by BigQuery.")
+    api_endpoint: Text | None = Field(default=None, description="Another address than Google's, for servers on this machine.")
     labels: Labels = Field(default_factory=dict, description="Labels of the query jobs.")
 
 

@@ -46,7 +46,7 @@ class ModifiedAt(Model):
 
     column: Column = Field(description="Column with the time of a row's last change; it must move whenever the row changes.")
     timezone: Timezone = Field(
-        "UTC",
+        default="UTC",
         description="IANA time zone of the column's values where they have none, and of the sync's windows.",
         examples=["UTC", "Europe/Berlin"],
     )
@@ -56,18 +56,20 @@ class AttributeField(Model):
     """One attribute's column. `country` and `default_country` are for phone numbers only."""
 
     column: Column = Field(description="Column that fills the attribute.")
-    country: Column | None = Field(None, description="Column with the ISO code or name of the number's country.")
-    default_country: str | None = Field(None, description="ISO code of the country of numbers that name none.", pattern=r"^[A-Z]{2}$")
-    on_null: OnNull | None = Field(None, description="Overrides the sync's on_null for this attribute.")
+    country: Column | None = Field(default=None, description="Column with the ISO code or name of the number's country.")
+    default_country: str | None = Field(
+        default=None, description="ISO code of the country of numbers that name none.", pattern=r"^[A-Z]{2}$"
+    )
+    on_null: OnNull | None = Field(default=None, description="Overrides the sync's on_null for this attribute.")
 
 
 class PropertyField(Model):
     """One custom property's column; without `type` the column's own type is kept."""
 
     column: Column = Field(description="Column that fills the property.")
-    type: PropertyType | None = Field(None, description="Type of the property in Klaviyo; the column's own when not given.")
-    separator: str | None = Field(None, description="For lists in text cells: what stands between the items.", min_length=1)
-    on_null: OnNull | None = Field(None, description="Overrides the sync's on_null for this property.")
+    type: PropertyType | None = Field(default=None, description="Type of the property in Klaviyo; the column's own when not given.")
+    separator: str | None = Field(default=None, description="For lists in text cells: what stands between the items.", min_length=1)
+    on_null: OnNull | None = Field(default=None, description="Overrides the sync's on_null for this property.")
 
     @classmethod
     def faults(cls, raw: Mapping[str, Any]) -> Iterator[Fault]:
@@ -79,8 +81,8 @@ class PropertyField(Model):
 class ConsentField(Model):
     """One channel's columns. A timestamp alone means subscribe, as in Klaviyo's file uploads."""
 
-    column: Column | None = Field(None, description="Column that says Subscribe, Unsubscribed or Never Subscribed.")
-    timestamp: Column | None = Field(None, description="Column with the time of the statement.")
+    column: Column | None = Field(default=None, description="Column that says Subscribe, Unsubscribed or Never Subscribed.")
+    timestamp: Column | None = Field(default=None, description="Column with the time of the statement.")
 
     @classmethod
     def faults(cls, raw: Mapping[str, Any]) -> Iterator[Fault]:
@@ -95,18 +97,24 @@ ConsentColumns = Annotated[ConsentField, Shorthand("column")]
 class Consent(Model):
     """Which columns hold consent, and what to do with subscribes that have no date."""
 
-    email_marketing: ConsentColumns | None = Field(None, description="E-mail marketing; needs the attribute email.")
-    sms_marketing: ConsentColumns | None = Field(None, description="SMS marketing; needs the attribute phone_number.")
-    sms_transactional: ConsentColumns | None = Field(None, description="Transactional SMS; needs the attribute phone_number.")
-    whatsapp_marketing: ConsentColumns | None = Field(None, description="WhatsApp marketing; needs the attribute phone_number.")
-    whatsapp_transactional: ConsentColumns | None = Field(None, description="Transactional WhatsApp; needs the attribute phone_number.")
-    age_gated_date_of_birth: Column | None = Field(None, description="Column with the date of birth, for accounts with SMS age gating.")
+    email_marketing: ConsentColumns | None = Field(default=None, description="E-mail marketing; needs the attribute email.")
+    sms_marketing: ConsentColumns | None = Field(default=None, description="SMS marketing; needs the attribute phone_number.")
+    sms_transactional: ConsentColumns | None = Field(default=None, description="Transactional SMS; needs the attribute phone_number.")
+    whatsapp_marketing: ConsentColumns | None = Field(default=None, description="WhatsApp marketing; needs the attribute phone_number.")
+    whatsapp_transactional: ConsentColumns | None = Field(
+        default=None, description="Transactional WhatsApp; needs the attribute phone_number."
+    )
+    age_gated_date_of_birth: Column | None = Field(
+        default=None, description="Column with the date of birth, for accounts with SMS age gating."
+    )
     undated: Literal["guard", "ignore", "resubscribe"] = Field(
-        "guard",
+        default="guard",
         description="A subscribe without a date: guard never brings back who opted out, ignore sends none, resubscribe sends all.",
     )
-    list_id: str | None = Field(None, alias="list", description="Klaviyo list that subscribers join.", examples=["Y6nRLr"], min_length=1)
-    source: str | None = Field(None, description="Stored by Klaviyo beside the consent.", min_length=1)
+    list_id: str | None = Field(
+        default=None, alias="list", description="Klaviyo list that subscribers join.", examples=["Y6nRLr"], min_length=1
+    )
+    source: str | None = Field(default=None, description="Stored by Klaviyo beside the consent.", min_length=1)
 
     @classmethod
     def faults(cls, raw: Mapping[str, Any]) -> Iterator[Fault]:
@@ -125,12 +133,12 @@ class Sync(Model):
     name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     connection: str = Field(description="Name of a connection in klaviyo_sync.yaml.")
     dataset: str | None = Field(
-        None,
+        default=None,
         description="Table or view, as schema.table in the warehouse's own spelling.",
         examples=["analytics.loyalty_members"],
         min_length=1,
     )
-    query: str | None = Field(None, description="A SELECT, instead of a dataset.", min_length=1)
+    query: str | None = Field(default=None, description="A SELECT, instead of a dataset.", min_length=1)
     modified_at: Annotated[ModifiedAt, Shorthand("column")] = Field(
         description="When a row last changed: a column, or a column and a timezone."
     )
@@ -138,10 +146,10 @@ class Sync(Model):
         description="every_15_minutes, hourly, daily, weekly, monthly, or a cron string with five fields.", examples=["hourly"]
     )
     start: Start = Field(description="The first window starts at the first tick of the frequency from here on.", examples=["2026-01-01"])
-    settle: Duration = Field(timedelta(minutes=5), description="How long after a window closes its run starts.", examples=["5m"])
-    overlap: Duration = Field(timedelta(0), description="How far back before the window each run reads again.", examples=["30m"])
+    settle: Duration = Field(default=timedelta(minutes=5), description="How long after a window closes its run starts.", examples=["5m"])
+    overlap: Duration = Field(default=timedelta(0), description="How far back before the window each run reads again.", examples=["30m"])
     catch_up: Duration = Field(
-        timedelta(days=7), description="How far back a schedule looks for windows that never succeeded.", examples=["7d"]
+        default=timedelta(days=7), description="How far back a schedule looks for windows that never succeeded.", examples=["7d"]
     )
     profile: dict[AttributePath, Annotated[AttributeField, Shorthand("column")]] = Field(
         min_length=1, description="Klaviyo attribute: column. At least one identifier: email, phone_number, external_id or id."
@@ -149,22 +157,27 @@ class Sync(Model):
     properties: dict[PropertyName, Annotated[PropertyField, Shorthand("column")]] = Field(
         default_factory=dict, description="Custom property: column."
     )
-    consent: Consent | None = Field(None, description="Channel: columns with consent and its time.")
+    consent: Consent | None = Field(default=None, description="Channel: columns with consent and its time.")
     list_id: str | None = Field(
-        None, alias="list", description="Klaviyo list that imported profiles join.", examples=["Y6nRLr"], min_length=1
+        default=None, alias="list", description="Klaviyo list that imported profiles join.", examples=["Y6nRLr"], min_length=1
     )
-    on_null: OnNull = Field("keep", description="What a NULL does to the value in Klaviyo: keep it, or clear it.")
+    on_null: OnNull = Field(default="keep", description="What a NULL does to the value in Klaviyo: keep it, or clear it.")
     tolerance: Tolerance = Field(
         default_factory=Tolerance, description="Above these the asset check fails as an error; below, but not zero, it warns."
     )
-    history: Literal["include", "skip"] = Field("include", description="Whether rows older than the first window go with the first window.")
-    upstream: tuple[Annotated[str, Field(min_length=1)], ...] | None = Field(
-        None, description="Asset key of the dataset, to join existing lineage.", examples=[["analytics", "loyalty_members"]], min_length=1
+    history: Literal["include", "skip"] = Field(
+        default="include", description="Whether rows older than the first window go with the first window."
     )
-    owners: tuple[Owner, ...] = Field((), description="E-mail addresses, or teams as team:name.", examples=[["team:crm"]])
-    group: str | None = Field(None, pattern=r"^[A-Za-z0-9_]+$", description="Dagster's asset group.")
+    upstream: tuple[Annotated[str, Field(min_length=1)], ...] | None = Field(
+        default=None,
+        description="Asset key of the dataset, to join existing lineage.",
+        examples=[["analytics", "loyalty_members"]],
+        min_length=1,
+    )
+    owners: tuple[Owner, ...] = Field(default=(), description="E-mail addresses, or teams as team:name.", examples=[["team:crm"]])
+    group: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_]+$", description="Dagster's asset group.")
     tags: dict[TagName, TagValue] = Field(default_factory=dict, description="Dagster's asset tags.")
-    description: str | None = Field(None, description="Shown on the asset.")
+    description: str | None = Field(default=None, description="Shown on the asset.")
 
     @classmethod
     def faults(cls, raw: Mapping[str, Any]) -> Iterator[Fault]:

@@ -69,7 +69,7 @@ def window(sync: Sync, key: str) -> Window:
     both_passes = found.calendar.hours is None
     names: list[str] = []
     if wanted is not None:
-        since = max(first.at, wanted.timestamp() - 2 * 24 * HOUR)
+        since = max(first.at, wanted.timestamp() - (2 if "%H" in found.key_format else 40) * 24 * HOUR)
         for start, end in pairwise(ticks(found.calendar, sync.zone, datetime.fromtimestamp(since, sync.zone))):
             name = start.key(found.key_format, both_passes=both_passes)
             if name == key:
