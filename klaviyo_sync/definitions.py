@@ -1,0 +1,51 @@
+"""The composition root: configuration and environment become `defs`. The only place where real things are chosen."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+
+from klaviyo_sync.config import Project, load
+from klaviyo_sync.core.errors import ConfigError
+from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.core.windows import Window
+from klaviyo_sync.orchestration.assets import Importing, RejectsFolder
+from klaviyo_sync.orchestration.build import build_definitions
+from klaviyo_sync.orchestration.resources import OpenKlaviyo, OpenWarehouse
+from klaviyo_sync.orchestration.stored import Report
+
+
+def run_windows(
+    sync: Sync,
+    windows: Sequence[Window],
+    warehouse: OpenWarehouse,
+    klaviyo: OpenKlaviyo,
+    *,
+    now: datetime,
+    rejects: RejectsFolder,
+    log: Callable[[str], None],
+) -> Report:
+    """Opens both sides and imports the windows. pandas, pyarrow and drivers are imported here, so that the code location loads fast."""
+    from klaviyo_sync.sync_window import sync_windows  # noqa: PLC0415
+
+    with warehouse(f"klaviyo_sync {sync.name}") as opened, klaviyo() as client:
+        return sync_windows(sync, windows, opened, client, now=now, rejects=rejects, log=log)
+
+
+def importing(project: Project) -> Importing:
+    """The real import, the rejects folder of the project, and the clock."""
+
+    def open_rejects() -> RejectsFolder:
+        from klaviyo_sync.rejects import Rejects  # noqa: PLC0415
+
+        return Rejects(project.rejects)
+
+    return Importing(run_windows, open_rejects, clock=lambda: datetime.now(timezone.utc))
+
+
+try:
+    project = load()
+    defs = build_definitions(project, importing(project), os.environ)
+except ConfigError as error:
+    raise error.with_traceback(None) from None  # Dagster shows the text first; how we came to read the file is no news

@@ -1,0 +1,126 @@
+"""The catalogue of asset checks. Adding a check is adding one function and its name to the catalogue below it.
+
+A check sees the stored result of one window, or the state of all windows, and never imports anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from klaviyo_sync.core.issues import CODES
+from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.orchestration.verdicts import Verdict, counted, issue_metadata, only
+
+if TYPE_CHECKING:  # pyarrow and numpy, for a run only
+    from klaviyo_sync.core.result import Result
+
+DELIVERY_CODES = frozenset({"refused", "import_failed", "outcome_unknown"})
+CONSENT_CODES = frozenset(code for code in CODES if "consent" in code)
+MAPPING_CODES = frozenset(CODES) - DELIVERY_CODES - CONSENT_CODES
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All windows of a sync: those that had ended long enough ago, those missing, and what the newest results say."""
+
+    due: int
+    missing: Sequence[str]
+    unasked: int
+    looked_at: int
+    failing: Mapping[str, int]
+    undated: int
+    future: int
+
+
+def mapping(sync: Sync, result: Result) -> Verdict:
+    """Rows that could not be made a profile, and cells that were left out of theirs."""
+    issues = only(result.issues, MAPPING_CODES)
+    cells = sum(count for kind, count in issues.items() if CODES[kind.code].effect == "cell")
+    words = f"{counted(result.rejected, 'row')} of {result.read:,} rejected, {counted(cells, 'cell')} left out."
+    numbers = {"rejected": dg.MetadataValue.int(result.rejected), "cells_left_out": dg.MetadataValue.int(cells)}
+    grave = sync.tolerance.rejected.exceeded_by(result.rejected, result.read)
+    return Verdict(result.rejected + cells, grave, words, {**numbers, **issue_metadata(issues)})
+
+
+def consent(sync: Sync, result: Result) -> Verdict:
+    """Consent that could not go out as it is written in the warehouse."""
+    if sync.consent is None:
+        return Verdict(0, grave=False, words="This sync maps no consent.")
+    issues = only(result.issues, CONSENT_CODES)
+    lost = sum(count for kind, count in issues.items() if CODES[kind.code].effect != "note")
+    grave = sync.tolerance.rejected.exceeded_by(lost, result.read)
+    words = f"{counted(lost, 'statement')} of consent in {counted(result.read, 'row')} could not go out."
+    return Verdict(lost, grave, words, {"consent_left_out": dg.MetadataValue.int(lost), **issue_metadata(issues)})
+
+
+def delivery(sync: Sync, result: Result) -> Verdict:
+    """Profiles that Klaviyo refused, or that its import job could not write."""
+    lost = result.refused + result.failed
+    words = f"Klaviyo refused {counted(result.refused, 'profile')} and failed to write {result.failed:,}, of {counted(result.read, 'row')}."
+    numbers = {"refused": dg.MetadataValue.int(result.refused), "failed": dg.MetadataValue.int(result.failed)}
+    grave = sync.tolerance.failed.exceeded_by(lost, result.read)
+    return Verdict(lost, grave, words, {**numbers, **issue_metadata(only(result.issues, DELIVERY_CODES))})
+
+
+def accounting(_sync: Sync, result: Result) -> Verdict:
+    """Whether every row that was read is accounted for: read = imported + superseded + rejected + refused + failed + unknown."""
+    parts = ("imported", "superseded", "rejected", "refused", "failed", "unknown")
+    equation = " + ".join(f"{getattr(result, part):,} {part}" for part in parts)
+    lost = abs(result.read - result.accounted)
+    sign = "=" if result.balanced else "≠"
+    numbers = {part: dg.MetadataValue.int(getattr(result, part)) for part in ("read", *parts)}
+    return Verdict(lost, grave=True, words=f"{result.read:,} read {sign} {equation}.", metadata=numbers)
+
+
+def completeness(sync: Sync, overview: Overview) -> Verdict:
+    """Whether every window was imported, and which windows still hold rows that Klaviyo did not take."""
+    missing, failing = len(overview.missing), len(overview.failing)
+    words = [f"{counted(missing, 'window')} of {overview.due:,} missing"]
+    if overview.missing:
+        words.append(f"the oldest is {overview.missing[0]}")
+    if overview.unasked:
+        words.append(f"{overview.unasked:,} lie further back than the schedule looks ({days(sync.catch_up)}): start a backfill for them")
+    if failing:
+        words.append(f"{counted(failing, 'window')} of the last {overview.looked_at:,} imported with rows that Klaviyo did not take")
+    if overview.undated:
+        words.append(f"{counted(overview.undated, 'row')} without {sync.modified_at.column}, which no window can hold")
+    numbers: dict[str, dg.MetadataValue] = {
+        "windows_due": dg.MetadataValue.int(overview.due),
+        "windows_missing": dg.MetadataValue.int(missing),
+        "windows_missing_beyond_catch_up": dg.MetadataValue.int(overview.unasked),
+        "windows_with_failed_rows": dg.MetadataValue.int(failing),
+        "undated_rows": dg.MetadataValue.int(overview.undated),
+        "future_rows": dg.MetadataValue.int(overview.future),
+    }
+    if overview.missing:
+        numbers["oldest_missing"] = dg.MetadataValue.text(overview.missing[0])
+    if overview.failing:
+        oldest = sorted(overview.failing.items())[:20]
+        numbers["failed_rows_by_window"] = dg.MetadataValue.json([[window, rows] for window, rows in oldest])
+    return Verdict(missing + failing + overview.undated, grave=overview.unasked > 0, words="; ".join(words) + ".", metadata=numbers)
+
+
+WindowCheck = Callable[[Sync, "Result"], Verdict]
+OverallCheck = Callable[[Sync, Overview], Verdict]
+
+PER_WINDOW: dict[str, WindowCheck] = {check.__name__: check for check in (mapping, consent, delivery, accounting)}
+OVERALL: dict[str, OverallCheck] = {check.__name__: check for check in (completeness,)}
+
+
+def check_specs(key: dg.AssetKey, windows: dg.TimeWindowPartitionsDefinition) -> list[dg.AssetCheckSpec]:
+    """A spec for every check of the catalogue; those of single windows have the asset's partitions."""
+    return [
+        *(dg.AssetCheckSpec(name, asset=key, description=check.__doc__, partitions_def=windows) for name, check in PER_WINDOW.items()),
+        *(dg.AssetCheckSpec(name, asset=key, description=check.__doc__) for name, check in OVERALL.items()),
+    ]
+
+
+def days(duration: timedelta) -> str:
+    """`7 days`, or hours where there is no whole number of days."""
+    whole = duration // timedelta(days=1)
+    return counted(whole, "day") if timedelta(days=whole) == duration else counted(round(duration / timedelta(hours=1)), "hour")

@@ -1,0 +1,27 @@
+"""The only place that reaches behind Dagster's public interface; klaviyo_sync_tests/orchestration/test_dagster_private.py holds it.
+
+Dagster's `AssetCheckResult` cannot name a partition, so that a run over several windows would leave every window's check
+blank. `AssetCheckEvaluation` can, and counts for a window only if it points at that window's latest materialization.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+
+
+def target(record: dg.EventLogRecord) -> AssetCheckEvaluationTargetMaterializationData:
+    """What a check evaluation points at: the materialization in `record`."""
+    return AssetCheckEvaluationTargetMaterializationData(storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp)
+
+
+def waiting_in_backfills(instance: dg.DagsterInstance, key: dg.AssetKey) -> set[str]:
+    """The partitions of `key` that a backfill was asked for and has not launched a run for yet."""
+    waiting: set[str] = set()
+    for backfill in instance.get_backfills(filters=BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])):
+        data = backfill.asset_backfill_data
+        if data is not None and key in data.target_subset.asset_keys:
+            left = data.target_subset - data.requested_subset
+            waiting.update(part.partition_key for part in left.iterate_asset_partitions() if part.asset_key == key and part.partition_key)
+    return waiting

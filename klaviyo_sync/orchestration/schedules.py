@@ -1,0 +1,78 @@
+"""One job and one schedule per sync. A tick asks for every window that is due, has not succeeded and is not on its way."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.core.windows import frequency
+from klaviyo_sync.orchestration.dagster_private import waiting_in_backfills
+from klaviyo_sync.orchestration.lineage import asset_key, frequency_word
+from klaviyo_sync.orchestration.partitions import closed, contiguous, partitions
+from klaviyo_sync.orchestration.ticks import settled, ticks
+
+MOST_RUNS_PER_TICK = 10
+PRIORITY = "dagster/priority"
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+
+
+def sync_job(sync: Sync) -> dg.JobDefinition | dg.UnresolvedAssetJobDefinition:
+    """The job that imports windows of one sync, checks included."""
+    return dg.define_asset_job(
+        job_name(sync),
+        selection=dg.AssetSelection.assets(asset_key(sync)),
+        description=f"Imports windows of {sync.name}.",
+        tags={"frequency": frequency_word(sync)},
+        executor_def=dg.in_process_executor,
+    )
+
+
+def sync_schedule(sync: Sync, job: dg.JobDefinition | dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    """The schedule of one sync, switched off until someone switches it on.
+
+    Dagster's own partitioned schedules skip the windows they missed (https://github.com/dagster-io/dagster/issues/10335);
+    this one asks for all of them, inside the sync's `catch_up`.
+    """
+    windows = partitions(sync)
+    crons = ticks(frequency(sync.frequency).cron, sync.settle)
+
+    @dg.schedule(
+        name=job_name(sync),
+        job=job,
+        cron_schedule=crons[0] if len(crons) == 1 else crons,
+        execution_timezone=sync.modified_at.timezone,
+        description=f"Asks for every window of {sync.name} of the last {sync.catch_up} that has not succeeded, oldest first.",
+        tags={"frequency": frequency_word(sync)},
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+    )
+    def schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+        by = settled(context.scheduled_execution_time.astimezone(sync.zone), sync.settle)
+        due = closed(windows, by, within=sync.catch_up)
+        wanted = missing(context.instance, asset_key(sync), windows, due)
+        if not wanted:
+            return dg.SkipReason(f"All {len(due)} windows that ended between {by - sync.catch_up} and {by} are imported or on their way.")
+        ranges = list(contiguous(due, wanted))
+        return [run_request(keys, position) for position, keys in enumerate(ranges[:MOST_RUNS_PER_TICK])]
+
+    return schedule
+
+
+def missing(instance: dg.DagsterInstance, key: dg.AssetKey, windows: dg.TimeWindowPartitionsDefinition, due: list[str]) -> set[str]:
+    """The due windows that were never imported or whose last run failed, without those that a run or a backfill holds."""
+    states = instance.get_status_by_partition(key, due, windows) or {}
+    done_or_running = {window for window, state in states.items() if state is not None and state.value != "FAILED"}
+    return set(due) - done_or_running - waiting_in_backfills(instance, key)
+
+
+def run_request(keys: list[str], position: int) -> dg.RunRequest:
+    """A run over neighbouring windows; the first in line has the highest priority."""
+    tags = {PRIORITY: str(-position)}
+    if len(keys) == 1:
+        return dg.RunRequest(run_key=keys[0], partition_key=keys[0], tags=tags)
+    return dg.RunRequest(run_key=f"{keys[0]}...{keys[-1]}", tags={**tags, RANGE_START: keys[0], RANGE_END: keys[-1]})
+
+
+def job_name(sync: Sync) -> str:
+    """`<sync>_<frequency>`, the name of the job and of the schedule."""
+    return f"{sync.name}_{frequency_word(sync)}"

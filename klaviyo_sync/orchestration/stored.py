@@ -1,0 +1,116 @@
+"""What the event log holds of a window: its result as metadata of a materialization, written and read back.
+
+The event log is the project's only state. Checks read results from here, in the run that imported the window and at any
+later time, so that both judge the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import dagster as dg
+
+from klaviyo_sync.core.windows import Window
+
+if TYPE_CHECKING:  # pyarrow and numpy, for a run only
+    from klaviyo_sync.core.result import Result
+
+COUNTS = ("read", "imported", "superseded", "rejected", "refused", "failed", "unknown", "requests", "bytes")
+PAGE = 500
+
+
+class Report(Protocol):
+    """What one call of the import says: results by window key, and rows of the whole dataset that no window can hold."""
+
+    @property
+    def results(self) -> Mapping[str, Result]: ...
+    @property
+    def undated(self) -> int: ...
+    @property
+    def future(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One window as the event log holds it."""
+
+    window: str
+    result: Result
+    rejects_file: str | None
+    undated: int
+    future: int
+    record: dg.EventLogRecord
+
+
+def metadata(window: Window, result: Result, report: Report, rejects_file: str) -> dict[str, dg.MetadataValue]:
+    """The metadata of one window's materialization: counts, issues by column and code, import jobs. No personal data."""
+    values = {
+        "dagster/partition_row_count": dg.MetadataValue.int(result.imported),
+        **{name: dg.MetadataValue.int(getattr(result, name)) for name in COUNTS},
+        "run_seconds": dg.MetadataValue.float(round(report.seconds, 3)),
+        "undated_rows": dg.MetadataValue.int(report.undated),
+        "future_rows": dg.MetadataValue.int(report.future),
+        "window_start": dg.MetadataValue.timestamp(window.start),
+        "window_end": dg.MetadataValue.timestamp(window.end),
+        "import_jobs": dg.MetadataValue.json(list(result.jobs)),
+        "issues": dg.MetadataValue.json([[column, code, count] for (column, code), count in sorted(result.issues.items())]),
+    }
+    if result.issues:
+        values["rejects_file"] = dg.MetadataValue.text(rejects_file)
+    return values
+
+
+def read_back(record: dg.EventLogRecord) -> Stored | None:
+    """The window that a materialization record describes; None when the record is not one of ours."""
+    from klaviyo_sync.core.result import IssueKind, Result  # noqa: PLC0415 - pyarrow and numpy, for a run only
+
+    materialization = record.asset_materialization
+    if materialization is None or materialization.partition is None or "issues" not in materialization.metadata:
+        return None
+    held: dict[str, Any] = {name: value.value for name, value in materialization.metadata.items()}
+    counts = {name: held.get(name, 0) for name in COUNTS}
+    issues = Counter({IssueKind(column, code): count for column, code, count in held["issues"]})
+    result = Result(**counts, issues=issues, jobs=tuple(held.get("import_jobs", ())))
+    undated, future = held.get("undated_rows", 0), held.get("future_rows", 0)
+    return Stored(materialization.partition, result, held.get("rejects_file"), undated, future, record)
+
+
+def latest(instance: dg.DagsterInstance, key: dg.AssetKey, windows: Sequence[str]) -> dict[str, Stored]:
+    """The latest stored result of each of these windows that has one."""
+    found = {}
+    for part in (windows[at : at + PAGE] for at in range(0, len(windows), PAGE)):
+        filtered = dg.AssetRecordsFilter(asset_key=key, asset_partitions=list(part))
+        found |= newest_of_each(pages(instance, filtered), at_most=len(part))
+    return {window: found[window] for window in windows if window in found}
+
+
+def newest(instance: dg.DagsterInstance, key: dg.AssetKey, at_most: int) -> dict[str, Stored]:
+    """The latest stored results of the windows that were materialized last, at most so many windows, newest first."""
+    return newest_of_each(pages(instance, dg.AssetRecordsFilter(asset_key=key)), at_most=at_most)
+
+
+def newest_of_each(records: Iterable[dg.EventLogRecord], at_most: int) -> dict[str, Stored]:
+    """The first record of each window, until there are so many windows."""
+    found: dict[str, Stored] = {}
+    for record in records:
+        if (stored := read_back(record)) is not None:
+            found.setdefault(stored.window, stored)
+            if len(found) == at_most:
+                break
+    return found
+
+
+def pages(instance: dg.DagsterInstance, filtered: dg.AssetRecordsFilter) -> Iterator[dg.EventLogRecord]:
+    """Materialization records, newest first, fetched a page at a time."""
+    cursor = None
+    while True:
+        page = instance.fetch_materializations(filtered, limit=PAGE, cursor=cursor)
+        yield from page.records
+        if not page.has_more:
+            return
+        cursor = page.cursor

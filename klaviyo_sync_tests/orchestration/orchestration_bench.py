@@ -1,0 +1,116 @@
+"""An import that answers what a test tells it, and Dagster in this process around one sync."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+import dagster as dg
+
+from klaviyo_sync.core.result import Result
+from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.core.windows import Window
+
+KEY = dg.AssetKey(["klaviyo", "loyalty"])
+NOW = datetime(2024, 3, 4, 6, 10, tzinfo=timezone.utc)
+LOYALTY: dict[str, Any] = {
+    "connection": "local",
+    "dataset": "analytics.loyalty_members",
+    "modified_at": "updated_at",
+    "frequency": "hourly",
+    "start": "2024-03-04 00:00",
+    "profile": {"email": "email", "external_id": "customer_id"},
+    "properties": {"Loyalty_Balance": "balance"},
+    "consent": {"email_marketing": "email_consent"},
+}
+FILE: dict[str, Any] = {
+    "klaviyo": {"api_key": {"env": "KLAVIYO_API_KEY"}},
+    "connections": {"local": {"type": "duckdb", "path": "warehouse.duckdb"}},
+}
+ENVIRON: dict[str, str] = {"KLAVIYO_API_KEY": "pk_value_that_nobody_may_see"}
+
+
+@dataclass
+class Answer:
+    """What an import says: results by window key, counts of the whole dataset."""
+
+    results: Mapping[str, Result]
+    undated: int = 0
+    future: int = 0
+    seconds: float = 1.5
+
+
+@dataclass
+class Imports:
+    """Stands where the import does: says what it was given, and keeps what it was asked."""
+
+    results: dict[str, Result] = field(default_factory=dict)
+    usual: Result = field(default_factory=lambda: Result(read=10, imported=10, requests=1, bytes=900, jobs=("job-1",)))
+    error: Exception | None = None
+    undated: int = 0
+    asked: list[list[str]] = field(default_factory=list)
+
+    def __call__(
+        self,
+        sync: Sync,
+        windows: Sequence[Window],
+        warehouse: object,
+        klaviyo: object,
+        *,
+        now: datetime,
+        rejects: object,
+        log: Callable[[str], None],
+    ) -> Answer:
+        del warehouse, klaviyo, now, rejects
+        self.asked.append([window.key for window in windows])
+        log(f"importing {len(windows)} windows of {sync.name}")
+        if self.error is not None:
+            raise self.error
+        return Answer({window.key: self.results.get(window.key, self.usual) for window in windows}, undated=self.undated)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Addresses of rejects files."""
+
+    def address(self, sync_name: str, window_key: str) -> str:
+        return f"rejects/{sync_name}/{window_key}.csv"
+
+
+@dataclass
+class Bench:
+    """Dagster around one sync named `loyalty`: definitions, instance, and short words for what tests do."""
+
+    defs: dg.Definitions
+    instance: dg.DagsterInstance
+    sync: Sync
+    imports: Imports
+
+    def run(self, first: str | None = None, last: str | None = None, checks: Sequence[str] | None = None) -> dg.ExecuteInProcessResult:
+        """A run over one window, a range, or none; with `checks`, only those and no import."""
+        tags = {} if first is None else {"dagster/partition": first}
+        if last is not None and first is not None:
+            tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+        whole = self.defs.resolve_implicit_global_asset_job_def()
+        chosen = None if checks is None else {dg.AssetCheckKey(KEY, name) for name in checks}
+        job = whole.get_subset(asset_selection=set() if checks is not None else {KEY}, asset_check_selection=chosen)
+        return job.execute_in_process(tags=tags, instance=self.instance, raise_on_error=False)
+
+    def imported(self) -> set[str]:
+        """The windows that are materialized."""
+        return set(self.instance.get_materialized_partitions(KEY))
+
+    def checks(self, name: str) -> dict[str | None, tuple[bool, str]]:
+        """The newest evaluation of a check by window, as (passed, severity)."""
+        records = self.instance.event_log_storage.get_asset_check_execution_history(dg.AssetCheckKey(KEY, name), limit=1000)
+        found = [record.event.dagster_event.event_specific_data for record in records if record.event and record.event.dagster_event]
+        evaluations = [data for data in reversed(found) if isinstance(data, dg.AssetCheckEvaluation)]
+        return {data.partition: (data.passed, data.severity.value) for data in evaluations}
+
+    def tick(self, at: datetime, name: str = "loyalty_hourly") -> dg.ScheduleExecutionData | Any:
+        """What the schedule asks for at a moment."""
+        repository = self.defs.get_repository_def()
+        context = dg.build_schedule_context(instance=self.instance, scheduled_execution_time=at, repository_def=repository)
+        return repository.get_schedule_def(name).evaluate_tick(context)
