@@ -1,0 +1,1 @@
+"""Klaviyo's API: one client, one file per family of endpoints."""

@@ -1,0 +1,56 @@
+"""Accounts and lists: what a run asks before it sends anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from klaviyo_sync.core.errors import Refused
+from klaviyo_sync.klaviyo.answers import Answer, Rejection, attributes, mapping, text
+
+
+@dataclass(frozen=True)
+class Account:
+    """The account that the key opens."""
+
+    id: str
+    name: str
+    timezone: str
+    test_account: bool
+
+
+@dataclass(frozen=True)
+class ListDetails:
+    """A list; `opt_in_process` is single_opt_in or double_opt_in."""
+
+    id: str
+    name: str
+    opt_in_process: str
+
+
+def account_in(answer: Answer | Rejection) -> Account:
+    """The account in an answer of https://developers.klaviyo.com/en/reference/get_accounts.
+
+    Raises:
+        Refused: There is none.
+    """
+    if isinstance(answer, Rejection) or not answer.resources:
+        said = f": {answer.safe}" if isinstance(answer, Rejection) else ""
+        raise Refused(f"Klaviyo names no account for this API key{said}. Check the key, and klaviyo.base_url.")
+    found = attributes(answer.resource)
+    name = text(mapping(found.get("contact_information")).get("organization_name"))
+    return Account(answer.resource["id"], name, text(found.get("timezone")), found.get("test_account") is True)
+
+
+def list_in(answer: Answer | Rejection, list_id: str) -> ListDetails:
+    """The list in an answer of https://developers.klaviyo.com/en/reference/get_list.
+
+    Raises:
+        Refused: The account has no such list.
+    """
+    if isinstance(answer, Rejection):
+        raise Refused(
+            f"The Klaviyo account has no list {list_id!r}: {answer.safe}. "
+            "The id of a list is the last part of its address in Klaviyo, such as Y6nRLr."
+        )
+    found = attributes(answer.resource)
+    return ListDetails(answer.resource["id"], text(found.get("name")), text(found.get("opt_in_process")))

@@ -1,0 +1,209 @@
+"""The client: asks Klaviyo's endpoints at the pace Klaviyo allows, again when trouble passes, and says who must act when not."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from threading import Event
+from types import TracebackType
+from typing import NamedTuple
+from urllib.parse import quote, urljoin
+
+from klaviyo_sync.core.errors import Refused, Unavailable
+from klaviyo_sync.klaviyo.accounts import Account, ListDetails, account_in, list_in
+from klaviyo_sync.klaviyo.answers import Answer, GarbledError, Json, Rejection, api_errors, next_page, parse, resources
+from klaviyo_sync.klaviyo.limits import ACCOUNTS, LIMITS, LIST, Endpoint, Limits
+from klaviyo_sync.klaviyo.pacing import Pacer
+from klaviyo_sync.klaviyo.retries import FORBIDDEN_PAGE, GARBLED, THROTTLED, UNREACHABLE, Trouble, backoff, retry_after, trouble
+from klaviyo_sync.klaviyo.transport import REVISION, Reply, Timeouts, Transport, UnreachableError
+
+LOGGER = logging.getLogger(__name__)
+REQUEST_SECONDS = 600.0
+SLICE_SECONDS = 0.2
+VALUES = frozenset({400, 404, 409, 413, 422})
+
+
+class StoppedError(Exception):
+    """Whoever waited for the answer does not want it any more."""
+
+
+class Setback(NamedTuple):
+    """A try that may go better the next time: the kind of trouble, what was seen, and the wait that Klaviyo asks for."""
+
+    kind: Trouble
+    seen: str
+    after: float | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request: an endpoint with an id in its path, or the address of one of its further pages; `body` goes out as it is."""
+
+    endpoint: Endpoint
+    id: str | None = None
+    params: Mapping[str, str] | None = None
+    body: bytes | None = None
+    address: str | None = None
+
+
+class Klaviyo:
+    """One account's API, for several threads; a context manager that closes its connections.
+
+    `clock` and `sleep` belong together: after `sleep(seconds)` the clock has moved on by about as much.
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        base_url: str = "https://a.klaviyo.com",
+        *,
+        limits: Limits = LIMITS,
+        timeouts: Timeouts = Timeouts(),  # noqa: B008 (an immutable tuple)
+        request_seconds: float = REQUEST_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.clock = clock
+        self._transport = Transport(api_key, base_url, timeouts)
+        self._pacer = Pacer(limits, clock)
+        self._request_seconds = request_seconds
+        self._sleep = sleep
+        self._jitter = jitter
+
+    def __enter__(self) -> Klaviyo:  # noqa: PYI034 (typing.Self is younger than Python 3.10)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._transport.close()
+
+    def pause(self, seconds: float, stop: Event | None = None) -> None:
+        """Returns after so many seconds, looking up often enough to leave soon once `stop` is set.
+
+        Raises:
+            StoppedError: `stop` is set.
+        """
+        until = self.clock() + seconds
+        while True:
+            if stop is not None and stop.is_set():
+                raise StoppedError
+            left = until - self.clock()
+            if left <= 0:
+                return
+            self._sleep(min(left, SLICE_SECONDS))
+
+    def request(self, request: Request, stop: Event | None = None) -> Answer | Rejection:
+        """The answer to a request, asked again while trouble is of the passing kind.
+
+        Raises:
+            Refused: The key, its scopes or the address are not good: the owner of the key must act.
+            Unavailable: The trouble did not pass in time.
+            StoppedError: `stop` was set while waiting.
+        """
+        until = self.clock() + self._request_seconds
+        met: Counter[Trouble] = Counter()
+        while True:
+            self._pacer.take(request.endpoint, lambda seconds: self.pause(seconds, stop))
+            outcome = self._attempt(request, met)
+            if not isinstance(outcome, Setback):
+                return outcome
+            met[outcome.kind] += 1
+            wait = self._wait(outcome, met[outcome.kind])
+            if met[outcome.kind] >= outcome.kind.attempts or self.clock() + wait > until:
+                raise Unavailable(
+                    f"Klaviyo did not take {request.endpoint} in {met.total()} attempts; the last one met: {outcome.seen}. "
+                    "Nothing is to be corrected: the next run asks again."
+                )
+            LOGGER.info("%s met: %s; asking again in %.1f s", request.endpoint, outcome.seen, wait)
+            if outcome.kind is THROTTLED:
+                self._pacer.hold(request.endpoint, wait)
+            else:
+                self.pause(wait, stop)
+
+    def pages(self, request: Request, stop: Event | None = None) -> Iterator[Answer]:
+        """All pages of a listing, one after the other.
+
+        Raises:
+            Unavailable: A page could not be read, or leads away from Klaviyo or back to itself.
+        """
+        been: set[str] = set()
+        while True:
+            answer = self.request(request, stop)
+            if isinstance(answer, Rejection):
+                raise Unavailable(f"Klaviyo has no page to read at {request.endpoint}: {answer.safe}.")
+            yield answer
+            if answer.next is None:
+                return
+            address = urljoin(f"{self._transport.base_url}/", answer.next)
+            if address in been or not address.startswith(f"{self._transport.base_url}/api/"):
+                raise Unavailable(f"The next page of {request.endpoint} is not a new page of Klaviyo's API.")
+            been.add(address)
+            request = Request(request.endpoint, address=address)
+
+    def account(self) -> Account:
+        """The account that the key opens; may be asked at most 15 times a minute. Errors as for `request`."""
+        return account_in(self.request(Request(ACCOUNTS)))
+
+    def list_details(self, list_id: str) -> ListDetails:
+        """The list of this id. Errors as for `request`; `Refused` also when the account has no such list."""
+        return list_in(self.request(Request(LIST, id=list_id)), list_id)
+
+    def _wait(self, setback: Setback, met: int) -> float:
+        own = backoff(setback.kind, met, self._jitter)
+        if setback.after is None:
+            return own
+        return setback.after if setback.kind is THROTTLED else max(own, setback.after)
+
+    def _attempt(self, request: Request, met: Counter[Trouble]) -> Answer | Rejection | Setback:
+        endpoint = request.endpoint
+        path = endpoint.path if request.id is None else endpoint.path.format(id=quote(request.id, safe=""))
+        url = request.address or self._transport.base_url + path
+        try:
+            reply = self._transport.exchange(endpoint.method, url, request.params, request.body)
+        except UnreachableError as failure:
+            return Setback(UNREACHABLE, str(failure))
+        document = parse(reply.body)
+        attempts = met.total() + 1
+        if 200 <= reply.status < 300:  # noqa: PLR2004
+            try:
+                return Answer(resources(document, endpoint.holds), next_page(document), reply.headers, attempts)
+            except GarbledError:
+                return Setback(GARBLED, f"{seen(reply)} without the promised content")
+        if reply.status in VALUES:
+            return Rejection(reply.status, api_errors(document), request_id(reply), attempts)
+        if kind := trouble(reply.status):
+            return Setback(kind, seen(reply), retry_after(reply.headers.get("Retry-After")))
+        if reply.status == 403 and not document and not met[FORBIDDEN_PAGE]:  # noqa: PLR2004
+            return Setback(FORBIDDEN_PAGE, seen(reply))
+        raise refusal(endpoint, reply, document)
+
+
+def request_id(reply: Reply) -> str:
+    """Klaviyo's own name of the exchange, which its support asks for."""
+    return reply.headers.get("X-Klaviyo-Req-Id", "without id")[:100]
+
+
+def seen(reply: Reply) -> str:
+    """The status and the id of a reply."""
+    return f"{reply.status} (request {request_id(reply)})"
+
+
+ADVICE = {
+    401: "Put a private API key (pk_...) of the right account where klaviyo.api_key says.",
+    403: "The key lacks a scope, or the account may not use this: the endpoint needs {scopes}. "
+    "Scopes cannot be added to a key: make a new one in Klaviyo under Settings > API keys.",
+    410: f"Revision {REVISION} of the API is retired: update klaviyo_sync.",
+}
+OTHER_ADVICE = "Check klaviyo.base_url, and that no proxy stands between; else report it to the authors of klaviyo_sync."
+
+
+def refusal(endpoint: Endpoint, reply: Reply, document: Json) -> Refused:
+    """The error for an answer that would be the same again, with what to do."""
+    errors = api_errors(document)
+    said = errors[0].safe if errors else "no reason given"
+    advice = ADVICE.get(reply.status, OTHER_ADVICE).format(scopes=endpoint.scopes)
+    return Refused(f"Klaviyo refused {endpoint} with {seen(reply)}: {said}. {advice}")
