@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema
 from typing_extensions import Self
 
 from klaviyo_sync.config.env import Env, Revealed, Secret
 from klaviyo_sync.config.problems import Problems
 from klaviyo_sync.config.translation import translate
-from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.faults import Fault, Model
 
 DEFAULT_BASE_URL = "https://a.klaviyo.com"
@@ -78,12 +77,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-Text = Annotated[str | Env, BeforeValidator(text)]
-Port = Annotated[int | Env, BeforeValidator(port)]
-Size = Annotated[int | Env, BeforeValidator(size)]
-Protocol = Annotated[str | Env, BeforeValidator(protocol)]
-BaseUrl = Annotated[str, BeforeValidator(check_base_url)]
-Labels = dict[Annotated[str, Field(min_length=1)], str]
+Text = Annotated[Any, BeforeValidator(text), WithJsonSchema({"type": "string", "minLength": 1})]
+Port = Annotated[Any, BeforeValidator(port), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": PORTS})]
+Size = Annotated[Any, BeforeValidator(size), WithJsonSchema({"type": "integer", "minimum": 1})]
+Protocol = Annotated[Any, BeforeValidator(protocol), WithJsonSchema({"enum": ["https", "http"]})]
+BaseUrl = Annotated[str, BeforeValidator(check_base_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
 
 
 class KlaviyoSettings(Model):
@@ -107,31 +105,31 @@ class WarehouseConnection(Model):
 
         Raises ConfigError, with one line for each, when variables are not set or hold what they must not.
         """
-        known = os.environ if environ is None else environ
-        plain: dict[str, Any] = {}
         problems = Problems()
-        origin: dict[str, Env] = {}
-        for key, value in self:
-            env = value.env if isinstance(value, Secret) else value
-            if not isinstance(env, Env):
-                plain[key] = value
-                continue
-            origin[key] = env
-            if not known.get(env.name):
-                problems.add(env.file, env.mark, env.key, env.missing)
-            else:
-                plain[key] = Revealed(known[env.name]) if isinstance(value, Secret) else self.from_variable(key, known[env.name], env)
+        known = os.environ if environ is None else environ
+        named = dict(self)
+        plain = {key: self.plain(key, value, known, problems) for key, value in named.items()}
         problems.raise_any()
         try:
             return type(self).model_validate(plain)
         except ValidationError as error:
             for found in error.errors(include_url=False):
-                env = origin.get(str(found["loc"][0])) if found["loc"] else None
-                if env is None:
-                    raise ConfigError(f"connection {self.name}: {translate(found)}") from None
-                problems.add(env.file, env.mark, env.key, f"the environment variable {env.name}: {translate(found)}")
+                env = named.get(str(found["loc"][0])) if found["loc"] else None
+                if isinstance(env, Env):
+                    problems.add(env.file, env.mark, env.key, f"the environment variable {env.name}: {translate(found)}")
             problems.raise_any()
             raise
+
+    def plain(self, key: str, value: Any, environ: Mapping[str, str], problems: Problems) -> Any:
+        """A value with its variables replaced; what is not set is among the problems."""
+        if isinstance(value, dict):
+            return {name: self.plain(key, part, environ, problems) for name, part in value.items()}
+        env = value.env if isinstance(value, Secret) else value
+        if not isinstance(env, Env):
+            return value
+        if not environ.get(env.name):
+            return problems.add(env.file, env.mark, env.key, env.missing)
+        return Revealed(environ[env.name]) if isinstance(value, Secret) else self.from_variable(key, environ[env.name], env)
 
     def from_variable(self, key: str, value: str, env: Env) -> str:
         """The value of a variable, as the key means it."""
@@ -190,7 +188,7 @@ class BigQueryConnection(WarehouseConnection):
     impersonate: Text | None = Field(default=None, description="Service account to act as.")
     maximum_bytes_billed: Size | None = Field(default=None, description="Queries that would read more are refused by BigQuery.")
     api_endpoint: Text | None = Field(default=None, description="Another address than Google's, for servers on this machine.")
-    labels: Labels = Field(default_factory=dict, description="Labels of the query jobs.")
+    labels: dict[str, Text] = Field(default_factory=dict, description="Labels of the query jobs.")
 
 
 Connection = DuckDBConnection | SnowflakeConnection | BigQueryConnection

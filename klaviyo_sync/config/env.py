@@ -9,13 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from klaviyo_sync.config.problems import KeyPath, Mark, dotted
 from klaviyo_sync.core.errors import ConfigError
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "description": "A variable of the environment.",
+    "properties": {"env": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}},
+    "required": ["env"],
+    "additionalProperties": False,
+}
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,12 @@ class Secret:
         """Takes an Env (or a Secret, or a revealed one) and nothing else."""
         del source, handler
         return core_schema.no_info_plain_validator_function(cls.of)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """A variable, and nothing else."""
+        del schema, handler
+        return dict(SCHEMA)
 
     @classmethod
     def of(cls, value: object) -> Secret | Revealed:

@@ -146,10 +146,23 @@ class Sync(Model):
         description="every_15_minutes, hourly, daily, weekly, monthly, or a cron string with five fields.", examples=["hourly"]
     )
     start: Start = Field(description="The first window starts at the first tick of the frequency from here on.", examples=["2026-01-01"])
-    settle: Duration = Field(default=timedelta(minutes=5), description="How long after a window closes its run starts.", examples=["5m"])
-    overlap: Duration = Field(default=timedelta(0), description="How far back before the window each run reads again.", examples=["30m"])
+    settle: Duration = Field(
+        default=timedelta(minutes=5),
+        json_schema_extra={"default": "5m"},
+        description="How long after a window closes its run starts.",
+        examples=["5m"],
+    )
+    overlap: Duration = Field(
+        default=timedelta(0),
+        json_schema_extra={"default": "0m"},
+        description="How far back before the window each run reads again.",
+        examples=["30m"],
+    )
     catch_up: Duration = Field(
-        default=timedelta(days=7), description="How far back a schedule looks for windows that never succeeded.", examples=["7d"]
+        default=timedelta(days=7),
+        json_schema_extra={"default": "7d"},
+        description="How far back a schedule looks for windows that never succeeded.",
+        examples=["7d"],
     )
     profile: dict[AttributePath, Annotated[AttributeField, Shorthand("column")]] = Field(
         min_length=1, description="Klaviyo attribute: column. At least one identifier: email, phone_number, external_id or id."

@@ -50,6 +50,11 @@ class Tolerance(Model):
     """Above these the asset check fails as an error; below, but not zero, it warns."""
 
     rejected: Allowance = Field(
-        default=Limit(share=Decimal("0.01")), description="Rows that could not go out (default 1%).", examples=["1%", 0]
+        default=Limit(share=Decimal("0.01")),
+        json_schema_extra={"default": "1%"},
+        description="Rows that could not go out.",
+        examples=["1%", 0],
     )
-    failed: Allowance = Field(default=Limit(rows=0), description="Rows that Klaviyo refused or failed (default 0).", examples=["0.1%", 0])
+    failed: Allowance = Field(
+        default=Limit(rows=0), json_schema_extra={"default": 0}, description="Rows that Klaviyo refused or failed.", examples=["0.1%", 0]
+    )
