@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
 
+from klaviyo_sync.config.connections import Connection
 from klaviyo_sync.config.document import Document
 from klaviyo_sync.config.problems import Problems, shown
 from klaviyo_sync.core.attributes import IDENTIFIERS
+from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.frequencies import frequency
 from klaviyo_sync.core.nearest import did_you_mean
+from klaviyo_sync.core.query import relation
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import ticks
 
@@ -26,6 +29,18 @@ def check_connections(pairs: Iterable[tuple[Document, Sync | None]], names: froz
         if names is not None and isinstance(wanted, str) and wanted not in names:
             expected = f"expected a connection of {file}: {', '.join(sorted(names)) or 'it has none'}{did_you_mean(wanted, names)}"
             problems.add(document.path, document.mark(("connection",)), ("connection",), f"found {shown(wanted)}, {expected}")
+
+
+def check_relations(pairs: Iterable[tuple[Document, Sync | None]], connections: Mapping[str, Connection], problems: Problems) -> None:
+    """Every dataset is a name, and every query a SELECT, that its warehouse understands."""
+    for document, sync in pairs:
+        if sync is None or sync.connection not in connections:
+            continue
+        try:
+            relation(sync, connections[sync.connection].type)
+        except ConfigError as error:
+            key = ("query",) if sync.dataset is None else ("dataset",)
+            problems.add(document.path, document.mark(key), key, str(error))
 
 
 def check_shared_names(documents: Iterable[Document], problems: Problems) -> None:

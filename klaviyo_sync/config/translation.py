@@ -12,8 +12,12 @@ from klaviyo_sync.config.env import SecretInFileError
 from klaviyo_sync.config.problems import KeyPath, shown
 from klaviyo_sync.core.faults import FAULT
 from klaviyo_sync.core.nearest import did_you_mean
+from klaviyo_sync.core.notation import OWNER, TAG_NAME, TAG_VALUE
 
 PATTERNS: dict[str, str] = {
+    OWNER: "an e-mail address, or team: and a team's name",
+    TAG_NAME: "a tag's name: letters, digits, underscores, dashes and dots, at most 63, optionally after a prefix and a slash",
+    TAG_VALUE: "a tag's value: letters, digits, underscores, dashes and dots, at most 63",
     r"^[A-Z]{2}$": "a country's two capital letters, such as US",
     r"^[A-Za-z0-9_]+$": "letters, digits and underscores",
     r"^[A-Za-z_][A-Za-z0-9_]*$": "letters, digits and underscores, not beginning with a digit",

@@ -19,6 +19,9 @@ DURATION = re.compile(r"(\d{1,9})\s*(s|m|h|d|w)", re.ASCII)
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 LONGEST = timedelta(days=3660)
 START = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?(?:Z|[+-]\d{2}:\d{2})?)?", re.ASCII)
+OWNER = r"^(team:.+|[^@\s]+@[^@\s]+\.[^@\s]+)$"
+TAG_NAME = r"^([A-Za-z0-9_.-]{1,63}/)?[A-Za-z0-9_.-]{1,63}$"
+TAG_VALUE = r"^[A-Za-z0-9_.-]{0,63}$"
 FIRST_YEAR, LAST_YEAR = 1971, 2199
 
 
@@ -107,6 +110,6 @@ Rate = Annotated[
 Column = Annotated[str, Field(min_length=1)]
 AttributePath = Annotated[str, BeforeValidator(check_attribute)]
 PropertyName = Annotated[str, BeforeValidator(check_property)]
-Owner = Annotated[str, Field(pattern=r"^(team:.+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
-TagName = Annotated[str, Field(pattern=r"^([A-Za-z0-9_.-]{1,63}/)?[A-Za-z0-9_.-]{1,63}$")]
-TagValue = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{0,63}$")]
+Owner = Annotated[str, Field(pattern=OWNER)]
+TagName = Annotated[str, Field(pattern=TAG_NAME)]
+TagValue = Annotated[str, Field(pattern=TAG_VALUE)]

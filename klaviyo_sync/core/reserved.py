@@ -54,9 +54,9 @@ def reserved_name(name: str) -> str | None:
     section = "the section" if DOLLAR_NAMES.get(name) == "consent" else "the attribute"
     instead = ATTRIBUTES[name].path if name in ATTRIBUTES else DISPLAY_NAMES.get(name) or DOLLAR_NAMES.get(name)
     if instead is not None:
-        return f'{name!r} is Klaviyo\'s own: use {section} "{instead}" instead'
+        return f'"{name}" is Klaviyo\'s own: use {section} {instead} instead'
     if name.startswith("$"):
-        return f"names that begin with $ are Klaviyo's own: use {name.lstrip('$') or 'another name'!r} instead"
+        return f"names that begin with $ are Klaviyo's own: use {name.lstrip('$') or 'another name'} instead"
     if name in KLAVIYO_ONLY:
-        return f"{name!r} is Klaviyo's own and cannot be used in segments: choose another name"
+        return f'"{name}" is Klaviyo\'s own and cannot be used in segments: choose another name'
     return None

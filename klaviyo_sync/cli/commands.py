@@ -1,0 +1,49 @@
+"""The commands together, and the exit status: 0 fine, 1 the configuration or the data is at fault, 2 wrong usage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from klaviyo_sync.cli.check import check
+from klaviyo_sync.cli.console import make_console, print_lines
+from klaviyo_sync.cli.preview import preview
+from klaviyo_sync.cli.sandbox import sandbox
+from klaviyo_sync.cli.schema import schema
+from klaviyo_sync.core.errors import KlaviyoSyncError
+
+ENV_FILE = ".env"
+
+
+class Commands(click.Group):
+    """A group whose commands end with status 1, and the message alone, when klaviyo_sync says what is wrong."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """The command's own value."""
+        try:
+            return super().invoke(ctx)
+        except KlaviyoSyncError as error:
+            print_lines(make_console(stderr=True), str(error).splitlines(), "red")
+            ctx.exit(1)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="klaviyo-sync", prog_name="klaviyo-sync")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="The configuration, instead of KLAVIYO_SYNC_CONFIG or ./klaviyo_sync.yaml.",
+)
+@click.pass_context
+def main(ctx: click.Context, config: Path | None) -> None:
+    """Keeps Klaviyo profiles true to a warehouse. Variables are also read from .env, as `dagster dev` does."""
+    from dotenv import load_dotenv  # noqa: PLC0415 - comes with dagster, and only commands need it
+
+    load_dotenv(ENV_FILE)
+    ctx.obj = config
+
+
+for command in (check, preview, sandbox, schema):
+    main.add_command(command)

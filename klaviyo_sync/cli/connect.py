@@ -1,0 +1,144 @@
+"""What `check --connect` asks: each warehouse about its datasets, Klaviyo about the key and the lists."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from rich.text import Text
+
+from klaviyo_sync.config import Connection, KlaviyoSettings, Project
+from klaviyo_sync.core.errors import ConfigError, KlaviyoSyncError
+from klaviyo_sync.core.query import Column, Query, Relation, find_column, relation, window_query
+from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.core.windows import windows
+from klaviyo_sync.klaviyo.accounts import Account, ListDetails
+from klaviyo_sync.warehouses import Warehouse
+
+
+class Asks(Protocol):
+    """What is asked of Klaviyo's client."""
+
+    def account(self) -> Account: ...
+    def list_details(self, list_id: str) -> ListDetails: ...
+
+
+OpenWarehouse = Callable[[Connection, str], Warehouse]
+OpenKlaviyo = Callable[[KlaviyoSettings], AbstractContextManager[Asks]]
+
+
+class Finding(NamedTuple):
+    """One answer: who was asked, about what, whether it is good, and what it says."""
+
+    asked: str
+    about: str
+    good: bool
+    said: str
+
+    def shown(self) -> Text:
+        """The answer, for a table."""
+        return Text(self.said, "green") if self.good else Text(f"wrong: {self.said}", "red")
+
+
+def findings(project: Project, now: datetime, open_warehouse: OpenWarehouse, open_klaviyo: OpenKlaviyo) -> Iterator[Finding]:
+    """Every answer, warehouses first. A connection that no sync uses is not asked."""
+    for name, connection in project.connections.items():
+        syncs = [sync for sync in project.syncs if sync.connection == name]
+        if syncs:
+            yield from ask_warehouse(name, connection, syncs, now, open_warehouse)
+    yield from ask_klaviyo(project, open_klaviyo)
+
+
+def ask_warehouse(name: str, connection: Connection, syncs: list[Sync], now: datetime, open_warehouse: OpenWarehouse) -> Iterator[Finding]:
+    """A warehouse's answers about the datasets of these syncs."""
+    try:
+        warehouse = open_warehouse(connection.resolved(), f"klaviyo-sync check {name}")
+    except KlaviyoSyncError as error:
+        yield Finding(name, "credentials", good=False, said=str(error))
+        return
+    yield Finding(name, "credentials", good=True, said=f"connected to {connection.type}")
+    try:
+        for sync in syncs:
+            yield from ask_dataset(name, sync, now, warehouse)
+    finally:
+        warehouse.close()
+
+
+def ask_dataset(name: str, sync: Sync, now: datetime, warehouse: Warehouse) -> Iterator[Finding]:
+    """A warehouse's answers about one sync's dataset: every column that is missing, else whether its newest window can be read."""
+    try:
+        read = relation(sync, warehouse.dialect)
+        columns = warehouse.columns(read)
+        faults = [fault for column in sync.columns() if (fault := missing(name, sync, column, columns))]
+        yield from faults
+        if not faults:
+            next(iter(warehouse.batches(newest_query(sync, read, columns, now))), None)
+            yield Finding(name, sync.name, good=True, said=f"{len(sync.columns())} columns found, and rows can be read")
+    except KlaviyoSyncError as error:
+        yield Finding(name, sync.name, good=False, said=str(error))
+
+
+def missing(name: str, sync: Sync, column: str, columns: Sequence[Column]) -> Finding | None:
+    """What is wrong with one column, if anything."""
+    try:
+        find_column(column, columns, sync.dataset or "the query")
+    except ConfigError as error:
+        return Finding(name, f"{sync.name}: {column}", good=False, said=str(error))
+    return None
+
+
+def newest_query(sync: Sync, read: Relation, columns: Sequence[Column], now: datetime) -> Query:
+    """The query of the newest window that has closed; of everything since the start when none has."""
+    newest = deque(windows(sync, now), maxlen=1)
+    lower, upper = (newest[0].start, newest[0].end) if newest else (sync.starts_at, now)
+    return window_query(sync, read, columns, lower=lower, upper=upper, now=now)
+
+
+def ask_klaviyo(project: Project, open_klaviyo: OpenKlaviyo) -> Iterator[Finding]:
+    """Klaviyo's answers about the key, and about every list that a sync names."""
+    try:
+        with open_klaviyo(project.klaviyo) as klaviyo:
+            account = klaviyo.account()
+            kind = "test account" if account.test_account else "account"
+            yield Finding("klaviyo", "api_key", good=True, said=f"{kind} {account.id} {account.name}".strip())
+            for list_id, syncs in lists_of(project).items():
+                yield ask_list(klaviyo, list_id, ", ".join(syncs))
+    except KlaviyoSyncError as error:
+        yield Finding("klaviyo", "api_key", good=False, said=str(error))
+
+
+def ask_list(klaviyo: Asks, list_id: str, syncs: str) -> Finding:
+    """Whether a list exists, and whether it asks people to confirm."""
+    about = f"list {list_id} ({syncs})"
+    try:
+        found = klaviyo.list_details(list_id)
+    except KlaviyoSyncError as error:
+        return Finding("klaviyo", about, good=False, said=str(error))
+    return Finding("klaviyo", about, good=True, said=f"{found.name}, {found.opt_in_process.replace('_', ' ')}")
+
+
+def lists_of(project: Project) -> dict[str, list[str]]:
+    """Every list id that is configured, with the syncs that name it."""
+    found: dict[str, list[str]] = {}
+    for sync in project.syncs:
+        for list_id in dict.fromkeys((sync.list_id, sync.consent.list_id if sync.consent else None)):
+            if list_id is not None:
+                found.setdefault(list_id, []).append(sync.name)
+    return found
+
+
+def open_warehouse(connection: Connection, label: str) -> Warehouse:
+    """The real warehouse behind a connection."""
+    from klaviyo_sync.warehouses import connect  # noqa: PLC0415 - drivers take seconds to load
+
+    return connect(connection, label)
+
+
+def open_klaviyo(settings: KlaviyoSettings) -> AbstractContextManager[Asks]:
+    """The real Klaviyo account."""
+    from klaviyo_sync.klaviyo.client import Klaviyo  # noqa: PLC0415 - not needed until somebody is asked
+
+    return Klaviyo(settings.api_key.reveal(), settings.base_url)
