@@ -72,6 +72,7 @@ def serving(script: Callable[[Asked], Says]) -> Iterator[Scripted]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the library's name)
             """Nothing: tests are quiet."""

@@ -27,6 +27,7 @@ def starts(log: Log, gaps: list[float], now: float = 0.0) -> list[float]:
     return found
 
 
+@settings(deadline=None)
 @given(WINDOWS, GAPS)
 def test_no_window_holds_more_than_allowed(windows: list[tuple[int, float]], gaps: list[float]) -> None:
     """Wherever a window begins, it holds at most as many starts as allowed."""
@@ -36,6 +37,7 @@ def test_no_window_holds_more_than_allowed(windows: list[tuple[int, float]], gap
             assert last - first >= seconds * (1 - 1e-9)
 
 
+@settings(deadline=None)
 @given(WINDOWS, GAPS)
 def test_nothing_waits_longer_than_a_limit_asks(windows: list[tuple[int, float]], gaps: list[float]) -> None:
     """A start that waited stands exactly at the end of a window that was full."""
@@ -47,6 +49,7 @@ def test_nothing_waits_longer_than_a_limit_asks(windows: list[tuple[int, float]]
             assert min(abs(moment - end) for end in ends) < 1e-6
 
 
+@settings(deadline=None)
 @given(st.floats(0, 100), GAPS)
 def test_a_held_endpoint_starts_nothing(until: float, gaps: list[float]) -> None:
     """Before the moment that Retry-After names, nothing starts."""

@@ -1,0 +1,133 @@
+"""Which rows an import job's errors speak of, and what became of all rows of the job.
+
+Errors name a profile by its place in the request, by a copy of what was sent, or not at all
+(https://developers.klaviyo.com/en/reference/get_errors_for_bulk_import_profiles_job). The shape of the copy is not
+documented: identifiers are looked for beside `attributes` and inside. Not observed on a live account.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+from klaviyo_sync.core.attributes import IDENTIFIERS
+from klaviyo_sync.core.result import FATES, Fate, Outcome, Reason
+from klaviyo_sync.klaviyo.answers import ApiError, Json, mapping, redact
+
+PLACE = re.compile(r"/profiles/data/(\d{1,9})(?=/|$)")
+LEAF = re.compile(r"(?:^|/)attributes/(.+)$|/(id)$")
+
+
+def place(pointer: str, rows: int) -> int | None:
+    """The place in the request that a pointer names, when the request has it."""
+    found = PLACE.search(pointer)
+    return int(found[1]) if found and int(found[1]) < rows else None
+
+
+def attribute(pointer: str) -> str | None:
+    """The attribute that a pointer ends in: `location.city` for `.../attributes/location/city`. Never personal data."""
+    found = LEAF.search(PLACE.split(pointer)[-1])
+    path = (found[1] or found[2]).replace("/", ".") if found else None
+    return path if path and redact(path) == path else None
+
+
+def reason(code: str, error: ApiError) -> Reason:
+    """The reason that an error gives, in Klaviyo's words."""
+    return Reason(code, attribute(error.pointer), error.detail or error.title)
+
+
+def whole(rows: pa.Table, fate: Fate, why: Reason) -> Outcome:
+    """One fate for all rows, for one reason."""
+    return Outcome(rows, np.full(len(rows), FATES.index(fate), np.uint8), dict.fromkeys(range(len(rows)), why))
+
+
+class Attribution:
+    """Gathers the errors of one import job, page by page; holds one reason per row and nothing else of them."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        self._rows = rows
+        self._failed: dict[int, Reason] = {}
+        self._strangers = 0
+
+    @cached_property
+    def _places(self) -> Mapping[str, Mapping[str, set[int]]]:
+        """For each identifier, where each of its values stands."""
+        places: dict[str, dict[str, set[int]]] = {}
+        for identifier in IDENTIFIERS:
+            column = self._rows[identifier].to_pylist() if identifier in self._rows.column_names else []
+            found = places.setdefault(identifier, {})
+            for position, value in enumerate(column):
+                if value is not None:
+                    found.setdefault(normal(identifier, value), set()).add(position)
+        return places
+
+    def add(self, errors: Iterable[ApiError]) -> None:
+        """Takes in one page of errors. Several errors of one row count once: the first is its reason."""
+        for error in errors:
+            row = self._row(error)
+            if row is None:
+                self._strangers += 1
+            else:
+                self._failed.setdefault(row, reason("import_failed", error))
+
+    def _row(self, error: ApiError) -> int | None:
+        by_place = place(error.pointer, len(self._rows))
+        by_copy = self._matches(error.payload) if error.payload else set()
+        if by_place is not None and (not by_copy or by_place in by_copy):
+            return by_place
+        return next(iter(by_copy)) if len(by_copy) == 1 else None
+
+    def _matches(self, payload: Json) -> set[int]:
+        """The rows that share every identifier of the copy that any row has."""
+        inside = mapping(payload.get("attributes"))
+        matches: set[int] = set()
+        for identifier in IDENTIFIERS:
+            value = payload.get(identifier) or inside.get(identifier)
+            found = self._places[identifier].get(normal(identifier, str(value))) if value else None
+            if found:
+                matches = matches & found if matches else found
+                if not matches:
+                    return matches
+        return matches
+
+    def outcome(self, counts: Json) -> Outcome:
+        """What became of all rows, given the counts of a job that is complete (`total_count`, `completed_count`, `failed_count`).
+
+        Rows that an error names have failed. When Klaviyo counts more failures than its errors name rows, or counts fewer
+        rows than were sent, then any other row may be one of those: the others are unknown, none is taken as imported.
+        """
+        doubt = self._doubt(counts)
+        fates = np.full(len(self._rows), FATES.index("unknown" if doubt else "imported"), np.uint8)
+        reasons = dict.fromkeys(range(len(self._rows)), Reason("outcome_unknown", None, doubt)) if doubt else {}
+        reasons.update(self._failed)
+        fates[list(self._failed)] = FATES.index("failed")
+        return Outcome(self._rows, fates, reasons)
+
+    def _doubt(self, counts: Json) -> str | None:
+        sent, named = len(self._rows), len(self._failed)
+        failed, total, completed = (whole_number(counts.get(name)) for name in ("failed_count", "total_count", "completed_count"))
+        if named == sent:
+            return None
+        if self._strangers:
+            return f"{self._strangers} errors of the import job name no row that was sent."
+        if failed is not None and failed > named:
+            return f"The import job counts {failed} failures; its errors name {named} rows."
+        if total is not None and total < sent:
+            return f"The import job counts {total} profiles; {sent} were sent."
+        if total is not None and completed is not None and completed + (failed or 0) < total:
+            return f"The import job counts {completed} of {total} profiles as completed, and only {failed or 0} as failed."
+        return None
+
+
+def normal(identifier: str, value: str) -> str:
+    """The value as Klaviyo compares it: e-mail addresses without regard to case."""
+    return value.strip().lower() if identifier == "email" else value.strip()
+
+
+def whole_number(value: object) -> int | None:
+    """The value when it is a whole number."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

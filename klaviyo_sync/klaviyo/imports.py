@@ -1,0 +1,228 @@
+"""Importing batches: submitted by a few threads, watched by one, their errors read by two; outcomes come back as jobs finish."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from threading import Condition, Event, Thread
+from types import TracebackType
+
+from klaviyo_sync.core.packing import Batch
+from klaviyo_sync.core.result import Outcome
+from klaviyo_sync.klaviyo.answers import Answer, Json, Rejection
+from klaviyo_sync.klaviyo.client import Klaviyo, Request, StoppedError
+from klaviyo_sync.klaviyo.jobs import FEW, Patience, lost, settled, states
+from klaviyo_sync.klaviyo.limits import IMPORT_PROFILES
+from klaviyo_sync.klaviyo.submission import Job, Submission
+
+READERS = 2
+SLICE_SECONDS = 0.2
+
+
+def import_batches(
+    klaviyo: Klaviyo, batches: Iterable[Batch], *, senders: int = 4, in_flight: int = 32, patience: Patience | None = None
+) -> Iterator[Outcome]:
+    """Yields what became of every row of the batches, each row once, in the order in which it becomes known.
+
+    `batches` is read in the calling thread. At most `senders` + 1 batches are held at once, and at most `in_flight` import
+    jobs are open; of an accepted batch only its `rows` are kept. Closing the iterator early ends the threads; a request
+    that is under way is waited for.
+
+    Raises:
+        Refused: The key, its scopes or the list are not good.
+        Unavailable: Klaviyo did not answer in time. What is known by then has been yielded before.
+    """
+    with _Run(klaviyo, senders, in_flight, patience or Patience()) as run:
+        for batch in batches:
+            while not run.offer(batch):
+                yield from run.ready()
+            del batch
+            yield from run.ready()
+        while run.busy():
+            yield from run.ready()
+
+
+@dataclass(eq=False)
+class _Watched:
+    """A running job, when it was accepted and when it is looked at next."""
+
+    job: Job
+    accepted: float
+    due: float
+
+
+class _Run:
+    """What the threads of one import share; every change is announced through one condition."""
+
+    def __init__(self, klaviyo: Klaviyo, senders: int, in_flight: int, patience: Patience) -> None:
+        self._klaviyo = klaviyo
+        self._patience = patience
+        self._changed = Condition()
+        self._stop = Event()
+        self._waiting: deque[Batch] = deque()
+        self._running: list[_Watched] = []
+        self._complete: deque[tuple[Job, Json]] = deque()
+        self._outcomes: deque[Outcome] = deque()
+        self._slots = in_flight
+        self._open = 0
+        self._error: BaseException | None = None
+        work = [self._send] * senders + [self._watch] + [self._read] * READERS
+        self._threads = [Thread(target=self._guarded, args=(one,), name=f"klaviyo{one.__name__}", daemon=True) for one in work]
+
+    def __enter__(self) -> _Run:  # noqa: PYI034 (typing.Self is younger than Python 3.10)
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._halt()
+        for thread in self._threads:
+            thread.join()
+
+    # The caller's side.
+
+    def offer(self, batch: Batch) -> bool:
+        """Whether the batch was taken; if not, something is ready first."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._error or self._outcomes or not self._waiting)
+            if self._error or self._outcomes:
+                return False
+            self._waiting.append(batch)
+            self._open += 1
+            self._changed.notify_all()
+            return True
+
+    def ready(self) -> list[Outcome]:
+        """The outcomes that are there. An error of a thread is raised here, after the last of them."""
+        with self._changed:
+            taken = list(self._outcomes)
+            self._outcomes.clear()
+            if self._error and not taken:
+                raise self._error
+            return taken
+
+    def busy(self) -> bool:
+        """Whether there are outcomes, or an error; waits for them as long as work is under way."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._error or self._outcomes or not self._open)
+            return bool(self._error or self._outcomes)
+
+    # The threads.
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except StoppedError:
+            return
+        except BaseException as error:  # noqa: BLE001 (raised again in the caller's thread)
+            with self._changed:
+                self._error = self._error or error
+            self._halt()
+
+    def _halt(self) -> None:
+        self._stop.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _when(self, possible: Callable[[], object]) -> None:
+        """Returns when `possible`; with the condition held."""
+        self._changed.wait_for(lambda: self._stop.is_set() or possible())
+        if self._stop.is_set():
+            raise StoppedError
+
+    def _send(self) -> None:
+        while True:
+            with self._changed:
+                self._when(lambda: self._waiting)
+                batch = self._waiting.popleft()
+                self._changed.notify_all()
+            self._submit(batch)
+            del batch
+
+    def _submit(self, batch: Batch) -> None:
+        """Sends one batch. A slot is taken before something is sent, and goes on to the job that comes of it."""
+        has_slot = False
+
+        def post(part: Batch) -> Answer | Rejection:
+            nonlocal has_slot
+            if not has_slot:
+                with self._changed:
+                    self._when(lambda: self._slots)
+                    self._slots -= 1
+                has_slot = True
+            return self._klaviyo.request(Request(IMPORT_PROFILES, body=part.body()), self._stop)
+
+        for made in Submission(post).submit(batch):
+            if isinstance(made, Job):
+                has_slot = False
+                self._watch_over(made)
+            else:
+                self._report(made)
+        self._close(slots=int(has_slot))
+
+    def _watch_over(self, job: Job) -> None:
+        now = self._klaviyo.clock()
+        with self._changed:
+            self._running.append(_Watched(job, now, now + self._patience.shortest))
+            self._open += 1
+            self._changed.notify_all()
+
+    def _report(self, outcome: Outcome) -> None:
+        with self._changed:
+            self._outcomes.append(outcome)
+            self._changed.notify_all()
+
+    def _close(self, slots: int) -> None:
+        """One batch, or one job, is done with."""
+        with self._changed:
+            self._slots += slots
+            self._open -= 1
+            self._changed.notify_all()
+
+    def _watch(self) -> None:
+        while True:
+            with self._changed:
+                self._when(lambda: self._running)
+                running = list(self._running)
+            now = self._klaviyo.clock()
+            due = [one for one in running if one.due <= now]
+            if not due:
+                self._klaviyo.pause(min(SLICE_SECONDS, min(one.due for one in running) - now), self._stop)
+                continue
+            asked = running if len(due) > FEW else due
+            found = states(self._klaviyo, [one.job.id for one in asked], self._stop)
+            for one in asked:
+                self._look(one, found.get(one.job.id))
+
+    def _look(self, one: _Watched, state: Json | None) -> None:
+        """Decides on one job, given its attributes, or None when Klaviyo does not know it."""
+        now = self._klaviyo.clock()
+        age = now - one.accepted
+        status = state.get("status") if state is not None else "unheard of"
+        if state is not None and status == "complete":
+            with self._changed:
+                self._running.remove(one)
+                self._complete.append((one.job, state))
+                self._changed.notify_all()
+        elif status == "cancelled":
+            self._lose(one, "Klaviyo cancelled the import job.")
+        elif age >= self._patience.job or (state is None and age >= self._patience.unheard_of):
+            self._lose(one, f"The import job is {status} {age:.0f} s after Klaviyo accepted it.")
+        else:
+            one.due = now + self._patience.until_next_look(age)
+
+    def _lose(self, one: _Watched, why: str) -> None:
+        with self._changed:
+            self._running.remove(one)
+        self._report(lost(one.job, why))
+        self._close(slots=1)
+
+    def _read(self) -> None:
+        while True:
+            with self._changed:
+                self._when(lambda: self._complete)
+                job, state = self._complete.popleft()
+            self._report(settled(self._klaviyo, job, state, self._stop))
+            self._close(slots=1)
+            del job, state

@@ -1,0 +1,147 @@
+"""Reading import jobs: their states, few or many at once, their errors, and whether others are still running.
+
+https://developers.klaviyo.com/en/reference/get_bulk_import_profiles_jobs. States are queued, processing, complete and
+cancelled; there is none for failure. A GET counts apart from the POST, 150 a minute for each of the three addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from itertools import islice
+from threading import Event
+
+from klaviyo_sync.core.errors import Unavailable
+from klaviyo_sync.core.result import Outcome, Reason
+from klaviyo_sync.klaviyo.answers import Answer, Json, api_error, attributes, text
+from klaviyo_sync.klaviyo.attribution import Attribution, whole
+from klaviyo_sync.klaviyo.client import Klaviyo, Request
+from klaviyo_sync.klaviyo.limits import IMPORT_ERRORS, IMPORT_JOB, IMPORT_JOBS
+from klaviyo_sync.klaviyo.submission import Job
+
+FEW = 2
+PAGE = 100
+SPARE_PAGES = 50
+STALE = timedelta(hours=6)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds: the shortest and longest between two looks at a job, how long Klaviyo may not know a job that it just
+    accepted, how long a job may take, and how long jobs of others are waited for.
+    """
+
+    shortest: float = 0.5
+    longest: float = 30.0
+    unheard_of: float = 30.0
+    job: float = 3600.0
+    others: float = 600.0
+
+    def scaled(self, factor: float) -> Patience:
+        """The same patience with a Klaviyo whose time runs `factor` times as fast."""
+        return Patience(self.shortest / factor, self.longest / factor, self.unheard_of / factor, self.job / factor, self.others / factor)
+
+    def until_next_look(self, age: float) -> float:
+        """Seconds to wait before looking again at a job of this age: soon at young ones, so that small jobs end soon."""
+        return min(self.longest, max(self.shortest, age / 2))
+
+
+def states(klaviyo: Klaviyo, ids: Collection[str], stop: Event | None = None) -> dict[str, Json]:
+    """The attributes of the jobs that Klaviyo knows. Many jobs take one page of the listing instead of one request each."""
+    found: dict[str, Json] = {}
+    wanted = set(ids)
+    if len(wanted) > FEW:
+        listing = klaviyo.pages(Request(IMPORT_JOBS, params={"sort": "-created_at", "page[size]": str(PAGE)}), stop)
+        for page in islice(listing, 1 + len(wanted) // PAGE):
+            found.update((job["id"], attributes(job)) for job in page.resources if job["id"] in wanted)
+            if len(found) == len(wanted):
+                break
+    for job_id in wanted - found.keys():
+        answer = klaviyo.request(Request(IMPORT_JOB, id=job_id), stop)
+        if isinstance(answer, Answer):
+            found[job_id] = attributes(answer.resource)
+    return found
+
+
+def settled(klaviyo: Klaviyo, job: Job, counts: Json, stop: Event | None = None) -> Outcome:
+    """What became of the rows of a complete job: all pages of its errors are read. Unreadable ones leave all rows unknown."""
+    attribution = Attribution(job.rows)
+    try:
+        for page in error_pages(klaviyo, job, stop):
+            attribution.add(api_error(attributes(item)) for item in page.resources)
+    except Unavailable as error:
+        return lost(job, f"The errors of the import job could not be read: {error}")
+    return with_job(job, attribution.outcome(counts))
+
+
+def error_pages(klaviyo: Klaviyo, job: Job, stop: Event | None) -> Iterator[Answer]:
+    """The pages of a job's errors, which end: a job cannot have many more pages than rows."""
+    most = len(job.rows) + SPARE_PAGES
+    for number, page in enumerate(klaviyo.pages(Request(IMPORT_ERRORS, id=job.id, params={"page[size]": str(PAGE)}), stop)):
+        if number == most:
+            raise Unavailable(f"The errors of the import job have more than {most} pages.")
+        yield page
+
+
+def lost(job: Job, why: str) -> Outcome:
+    """All rows of a job of which nothing is proven."""
+    return with_job(job, whole(job.rows, "unknown", Reason("outcome_unknown", None, why)))
+
+
+def with_job(job: Job, outcome: Outcome) -> Outcome:
+    """The outcome with the job's id and costs."""
+    return replace(outcome, jobs=(job.id,), requests=job.requests, bytes=job.bytes)
+
+
+def utc_now() -> datetime:
+    """The moment, in UTC."""
+    return datetime.now(timezone.utc)
+
+
+def prepare(
+    klaviyo: Klaviyo,
+    list_ids: Iterable[str] = (),
+    *,
+    patience: Patience | None = None,
+    now: Callable[[], datetime] = utc_now,
+    stop: Event | None = None,
+) -> None:
+    """Returns when a run may send its first batch: the key opens an account, the lists exist, no other import is running.
+
+    An import that is still running, be it ours from a run that broke off, could write an older row over a newer one.
+    One created more than six hours ago is taken for dead: Klaviyo keeps dead jobs for seven days.
+
+    Raises:
+        Refused: The key is not good, or there is no such list.
+        Unavailable: Other imports did not end in time.
+    """
+    patience = patience or Patience()
+    klaviyo.account()
+    for list_id in dict.fromkeys(list_ids):
+        klaviyo.list_details(list_id)
+    began = klaviyo.clock()
+    while others := unfinished(klaviyo, now() - STALE, stop):
+        waited = klaviyo.clock() - began
+        if waited >= patience.others:
+            raise Unavailable(
+                f"{len(others)} other import jobs of this Klaviyo account did not end in {waited:.0f} s, {others[0]} among them. "
+                "Two imports at once could write one profile in the wrong order. Nothing is to be corrected: the next run asks again."
+            )
+        klaviyo.pause(patience.until_next_look(waited), stop)
+
+
+def unfinished(klaviyo: Klaviyo, since: datetime, stop: Event | None) -> list[str]:
+    """The ids of jobs created after `since` that are queued or processing."""
+    wanted = {"filter": 'any(status,["queued","processing"])', "sort": "-created_at", "page[size]": str(PAGE)}
+    pages = islice(klaviyo.pages(Request(IMPORT_JOBS, params=wanted), stop), SPARE_PAGES)
+    return [job["id"] for page in pages for job in page.resources if created(attributes(job), since) >= since]
+
+
+def created(job: Json, otherwise: datetime) -> datetime:
+    """When a job was created; `otherwise` when it does not say so."""
+    try:
+        moment = datetime.fromisoformat(text(job.get("created_at")).replace("Z", "+00:00"))
+    except ValueError:
+        return otherwise
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
