@@ -1,0 +1,154 @@
+"""The checks that a profile must pass before anything is imported.
+
+A profile that is in order passes `in_order` in a few microseconds; only the others are looked at slowly, for the errors.
+Rules: https://developers.klaviyo.com/en/reference/profiles_api_overview and the profile schema of
+https://developers.klaviyo.com/en/reference/bulk_import_profiles. What is our reading of them is listed in docs/sandbox.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from types import NoneType
+from typing import Any
+
+import phonenumbers
+
+from klaviyo_sync.sandbox.answers import problem
+
+TEXTS = frozenset(
+    ("email", "phone_number", "external_id", "_kx", "first_name", "last_name", "organization", "locale", "title", "image"),
+)
+PLACES = frozenset(("address1", "address2", "city", "country", "region", "zip", "timezone", "ip"))
+DEGREES = frozenset(("latitude", "longitude"))
+NESTED = frozenset(("location", "properties"))
+
+_ATTRIBUTES = TEXTS | NESTED
+_LOCATION = PLACES | DEGREES
+_PROFILE = frozenset(("type", "id", "attributes", "meta"))
+_META = frozenset(("patch_properties", "patch_identifiers"))
+_TEXT_TYPES = frozenset((str, NoneType))
+_LOCATION_TYPES = frozenset((str, int, float, NoneType))
+
+MAX_EMAIL = 100
+MAX_PROFILE_BYTES = 100_000
+_EMAIL = re.compile(
+    r"[A-Za-z0-9!#$%&'*+\-=?^_`{|}~]+(?:\.[A-Za-z0-9!#$%&'*+\-=?^_`{|}~]+)*"
+    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])",
+)
+_CALLING_CODES = "|".join(str(code) for code in sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE, reverse=True))
+_PHONE = re.compile(rf"\+(?=\d{{7,15}}\Z)(?:{_CALLING_CODES})\d+")
+
+_is_email = _EMAIL.fullmatch
+_is_phone = _PHONE.fullmatch
+
+
+def long_integer(at: str) -> dict[str, Any]:
+    """The error for an integer beyond 64 bits."""
+    return problem("invalid", "Integers must fit in 64 bits.", at)
+
+
+def email_in_order(value: object) -> bool:
+    """Whether the value is an e-mail address that Klaviyo takes: ordinary syntax, at most 100 characters."""
+    return isinstance(value, str) and len(value) <= MAX_EMAIL and _is_email(value) is not None
+
+
+def phone_in_order(value: object) -> bool:
+    """Whether the value is written in E.164 with a country code that exists."""
+    return isinstance(value, str) and _is_phone(value) is not None
+
+
+def in_order(profile: Any) -> bool:
+    """Whether a profile has nothing to object to. A profile for which this is False may still turn out to be fine."""
+    try:
+        attributes = profile["attributes"]
+        if profile["type"] != "profile" or not profile.keys() <= _PROFILE or not attributes.keys() <= _ATTRIBUTES:
+            return False
+        rest: dict[str, Any] = attributes.copy()
+        email = rest.get("email")
+        phone = rest.get("phone_number")
+        location = rest.pop("location", None)
+        properties = rest.pop("properties", None)
+        return (
+            {*map(type, rest.values())} <= _TEXT_TYPES
+            and (email is None or (len(email) <= MAX_EMAIL and _is_email(email) is not None))
+            and (phone is None or _is_phone(phone) is not None)
+            and bool(email or phone or rest.get("external_id"))
+            and (
+                location is None
+                or (location.keys() <= _LOCATION and ({*map(type, location.values())} == {str} or not list(_location(location, ""))))
+            )
+            and (properties is None or type(properties) is dict)
+            and len(profile) == 2  # noqa: PLR2004 - type and attributes: neither id nor meta
+        )
+    except (AttributeError, KeyError, TypeError):
+        return False
+
+
+def problems(profile: Any, at: str, *, sms: bool, needs_identifier: bool = True) -> list[dict[str, Any]]:
+    """The errors of one profile, which stands at the JSON pointer `at`. Empty when it is in order.
+
+    `sms`: whether the account may text, without which a phone number alone identifies nobody.
+    `needs_identifier`: whether the profile must say who it is; an update of a known one need not.
+    """
+    if not isinstance(profile, dict):
+        return [problem("invalid", "A profile must be an object.", at)]
+    found = list(_envelope(profile, at))
+    attributes = profile.get("attributes")
+    if not isinstance(attributes, dict):
+        return [*found, problem("invalid", "'attributes' is a required field for the resource 'profile'.", f"{at}/attributes")]
+    found += _attributes(attributes, f"{at}/attributes")
+    if found:
+        return found
+    return list(_identifiers(profile.get("id") or not needs_identifier, attributes, at, sms=sms))
+
+
+def _envelope(profile: Mapping[str, Any], at: str) -> Iterator[dict[str, Any]]:
+    if profile.get("type") != "profile":
+        yield problem("invalid", "The resource type must be 'profile'.", f"{at}/type")
+    if not isinstance(profile.get("id"), (str, NoneType)):
+        yield problem("invalid", "The profile id must be a string.", f"{at}/id")
+    for name in profile.keys() - _PROFILE:
+        yield problem("invalid", f"'{name}' is not a valid field for the resource 'profile'.", f"{at}/{name}")
+    meta = profile.get("meta")
+    if not isinstance(meta, (dict, NoneType)) or (meta and not meta.keys() <= _META):
+        yield problem("invalid", "'meta' may hold patch_properties and patch_identifiers.", f"{at}/meta")
+
+
+def _attributes(attributes: Mapping[str, Any], at: str) -> Iterator[dict[str, Any]]:
+    for name, value in attributes.items():
+        if name not in _ATTRIBUTES:
+            yield problem("invalid", f"'{name}' is not a valid field for the resource 'profile'.", f"{at}/{name}")
+        elif name in TEXTS and not isinstance(value, (str, NoneType)):
+            yield problem("invalid", f"Invalid value for '{name}': a string is expected.", f"{at}/{name}")
+        elif name == "location" and not isinstance(value, dict):
+            yield problem("invalid", "Invalid value for 'location': an object is expected.", f"{at}/location")
+        elif name == "location":
+            yield from _location(value, f"{at}/location")
+        elif name == "properties" and not isinstance(value, (dict, NoneType)):
+            yield problem("invalid", "Invalid value for 'properties': an object is expected.", f"{at}/properties")
+
+
+def _location(location: Mapping[str, Any], at: str) -> Iterator[dict[str, Any]]:
+    for name, value in location.items():
+        if name not in _LOCATION:
+            yield problem("invalid", f"'{name}' is not a valid field of a location.", f"{at}/{name}")
+        elif name in PLACES and not isinstance(value, (str, NoneType)):
+            yield problem("invalid", f"Invalid value for '{name}': a string is expected.", f"{at}/{name}")
+        elif name in DEGREES and type(value) not in _LOCATION_TYPES:
+            yield problem("invalid", f"Invalid value for '{name}': a string or a number is expected.", f"{at}/{name}")
+
+
+def _identifiers(known: object, attributes: Mapping[str, Any], at: str, *, sms: bool) -> Iterator[dict[str, Any]]:
+    email = attributes.get("email")
+    phone = attributes.get("phone_number")
+    if email is not None and not email_in_order(email):
+        yield problem("invalid", "Invalid email address", f"{at}/attributes/email")
+    elif phone is not None and not phone_in_order(phone) and not email:
+        detail = "Invalid phone number format (Example of a valid format: +12345678901)"
+        yield problem("invalid", detail, f"{at}/attributes/phone_number")
+    elif not (known or email or phone or attributes.get("external_id")):
+        yield problem("invalid", "One of id, email, phone_number or external_id is required.", f"{at}/attributes")
+    elif phone and not sms and not (known or email or attributes.get("external_id")):
+        detail = "SMS configuration is required for profiles identified by a phone number only."
+        yield problem("invalid", detail, f"{at}/attributes/phone_number")

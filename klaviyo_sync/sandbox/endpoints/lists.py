@@ -1,0 +1,94 @@
+"""Lists and their members. https://developers.klaviyo.com/en/reference/lists_api_overview."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from klaviyo_sync.sandbox.answers import Answer, document, not_found, stamp
+from klaviyo_sync.sandbox.endpoints.profiles import MATCHING, matching, render_profile
+from klaviyo_sync.sandbox.limits import L
+from klaviyo_sync.sandbox.query import Paging, conditions, order, paged, sparse
+from klaviyo_sync.sandbox.request import Request
+from klaviyo_sync.sandbox.routes import Route
+from klaviyo_sync.sandbox.state import Sandbox, SandboxList
+
+_FILTERS = {"id": ("equals", "any"), "name": ("equals", "any")}
+
+
+def render_list(request: Request, one: SandboxList) -> dict[str, Any]:
+    """A list as Klaviyo shows it."""
+    base = f"{request.base}/api/lists/{one.id}"
+    attributes = {
+        "name": one.name,
+        "created": stamp(one.created, whole=True),
+        "updated": stamp(one.created, whole=True),
+        "opt_in_process": one.opt_in_process,
+    }
+    return {
+        "type": "list",
+        "id": one.id,
+        "attributes": sparse(request, "list", attributes),
+        "relationships": {
+            name: {"links": {"self": f"{base}/relationships/{name}/", "related": f"{base}/{name}/"}}
+            for name in ("profiles", "tags", "flow-triggers")
+        },
+        "links": {"self": f"{base}/"},
+    }
+
+
+def find_list(sandbox: Sandbox, request: Request) -> SandboxList:
+    """The list that the path names. Raises the 404."""
+    id_ = request.parts["id"]
+    if id_ not in sandbox.lists:
+        raise not_found("list", id_)
+    return sandbox.lists[id_]
+
+
+def get_lists(sandbox: Sandbox, request: Request) -> Answer:
+    """A page of lists, at most ten."""
+    found = list(sandbox.lists.values())
+    for condition in conditions(request, _FILTERS):
+        found = [one for one in found if getattr(one, condition.field) in condition.values]
+    field, downwards = order(request, ("id", "name", "created", "updated"), "id")
+    field = "created" if field == "updated" else field
+    found.sort(key=lambda one: getattr(one, field), reverse=downwards)
+    return paged(request, found, lambda one: render_list(request, one), Paging(10, 10))
+
+
+def get_list(sandbox: Sandbox, request: Request) -> Answer:
+    """One list."""
+    return document(200, render_list(request, find_list(sandbox, request)), request.address())
+
+
+def get_list_profiles(sandbox: Sandbox, request: Request) -> Answer:
+    """A page of the members of a list, by when they joined, the latest first."""
+    members = find_list(sandbox, request).members
+    _, downwards = order(request, ("joined_group_at",), "-joined_group_at")
+    wanted = matching(sandbox, conditions(request, {name: MATCHING[name] for name in ("email", "phone_number")}))
+    numbers = [number for number in members if wanted is None or number in wanted]
+    numbers.sort(key=lambda number: members[number], reverse=downwards)
+
+    def render(number: int) -> dict[str, Any]:
+        profile = render_profile(sandbox, request, number)
+        profile["attributes"]["joined_group_at"] = stamp(members[number], whole=True)
+        return profile
+
+    return paged(request, numbers, render, Paging())
+
+
+_PAGES = frozenset(("page[size]", "page[cursor]", "filter", "sort"))
+_READ = frozenset(("lists:read",))
+
+ROUTES = (
+    Route("GET", "/api/lists", "get_lists", get_lists, L, _READ, _PAGES | {"fields[list]"}),
+    Route("GET", "/api/lists/{id}", "get_list", get_list, L, _READ, frozenset(("fields[list]",))),
+    Route(
+        "GET",
+        "/api/lists/{id}/profiles",
+        "get_profiles_for_list",
+        get_list_profiles,
+        L,
+        _READ | {"profiles:read"},
+        _PAGES | {"fields[profile]", "additional-fields[profile]"},
+    ),
+)

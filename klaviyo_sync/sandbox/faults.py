@@ -1,0 +1,191 @@
+"""Faults on demand: what goes wrong, how often, and where. Three catalogues: requests, rows, import jobs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import orjson
+
+from klaviyo_sync.sandbox.answers import HTML, Answer, problem
+
+_GATEWAY_PAGE = b"<html><head><title>%d</title></head><body><center><h1>%d</h1></center><hr><center>sandbox</center></body></html>"
+
+
+def _json(code: str, detail: str) -> Answer:
+    body = problem(code, detail)
+    return Answer(body["status"], orjson.dumps({"errors": [body]}))
+
+
+def _html(status: int) -> Answer:
+    return Answer(status, _GATEWAY_PAGE % (status, status), content_type=HTML)
+
+
+REQUEST_FAULTS: dict[str, Answer | None] = {
+    "429": _json("throttled", "Request was throttled. Expected available in 1 second."),
+    "500": _json("error", "A server error occurred."),
+    "502": _html(502),
+    "503": _json("service_unavailable", "Service temporarily unavailable, try again later."),
+    "504": _html(504),
+    "524": _html(524),
+    "401": _json("authentication_failed", "Incorrect authentication credentials."),
+    "403": _json("permission_denied", "You do not have permission to perform this action."),
+    "403_html": _html(403),
+    "reset": Answer(0, damage="reset"),
+    # These take the real answer and spoil it, so that the request has always been carried out.
+    "truncated": None,
+    "garbage": None,
+    "slow": None,
+}
+"""What a request can meet: the answer it gets, or None for a real answer that is spoilt on its way back."""
+
+JobFate = Literal["complete", "cancelled", "stuck_queued", "stuck_processing", "vanished"]
+JOB_FAULTS: dict[str, JobFate] = {
+    "job_cancelled": "cancelled",
+    "job_stuck_queued": "stuck_queued",
+    "job_stuck_processing": "stuck_processing",
+    "job_vanished": "vanished",
+}
+
+
+@dataclass(frozen=True)
+class RequestFault:
+    """The next `times` requests (0: all of them) fail as `kind`, after `skip` that do not.
+
+    `endpoint` narrows it to one operation, such as "bulk_import_profiles". `retry_after` is the header of a 429, in
+    whole seconds; None leaves the header out. `carried_out`: the request takes effect although its answer says otherwise.
+    `seconds` is how long "slow" waits, in real time.
+    """
+
+    kind: str
+    endpoint: str | None = None
+    times: int = 1
+    skip: int = 0
+    retry_after: int | None = 1
+    carried_out: bool = False
+    seconds: float = 1.0
+
+    def spoil(self, answer: Answer) -> Answer:
+        """What the client gets in place of the real answer."""
+        if self.kind == "truncated":
+            return replace(answer, damage="truncated")
+        if self.kind == "garbage":
+            return replace(answer, body=b"\x00{]garbage")
+        if self.kind == "slow":
+            return replace(answer, delay=self.seconds)
+        failed = REQUEST_FAULTS[self.kind]
+        assert failed is not None
+        if self.kind == "429" and self.retry_after is not None:
+            return replace(failed, headers={"Retry-After": str(self.retry_after)})
+        return failed
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the request is not carried out."""
+        return REQUEST_FAULTS[self.kind] is not None and not self.carried_out
+
+
+@dataclass(frozen=True)
+class RowFault:
+    """Rows that pass the request and fail in the job: those whose identifiers contain a text, or every k-th."""
+
+    kind: str = "row"
+    containing: str | None = None
+    every: int = 0
+    code: str = "invalid"
+    title: str = "Invalid input."
+    detail: str = "The profile could not be imported."
+    pointer: str | None = "/data/attributes"
+
+    def hits(self, profile: Mapping[str, Any], count: int) -> bool:
+        """Whether this profile, the `count`-th that the sandbox imports, fails."""
+        attributes = profile["attributes"]
+        identifiers = (attributes.get("email"), attributes.get("external_id"), attributes.get("phone_number"), profile.get("id"))
+        return (self.every > 0 and count % self.every == 0) or (
+            self.containing is not None and any(self.containing in value for value in identifiers if value)
+        )
+
+
+@dataclass(frozen=True)
+class JobFault:
+    """The next `times` import jobs (0: all of them) end as `kind` says, after `skip` that do not."""
+
+    kind: str
+    times: int = 1
+    skip: int = 0
+
+
+Passing = RequestFault | JobFault
+"""Faults that are used up."""
+
+
+def fault(kind: str, **options: Any) -> Passing | RowFault:
+    """The fault of this kind. Raises ValueError that lists the kinds, or names the option that does not exist."""
+    made = RowFault if kind == "row" else JobFault if kind in JOB_FAULTS else RequestFault if kind in REQUEST_FAULTS else None
+    if made is None:
+        raise ValueError(f"{kind!r} is not a fault. Kinds: {', '.join([*REQUEST_FAULTS, *JOB_FAULTS, 'row'])}.")
+    try:
+        return made(kind=kind, **options)
+    except TypeError as error:
+        raise ValueError(f"{kind!r}: {str(error).partition('() ')[2]}.") from None
+
+
+class Faults:
+    """The faults that are waiting. `add` and `clear` may be called while the server runs."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._passing: list[Passing] = []
+        self._rows: list[RowFault] = []
+
+    def add(self, kind: str, **options: Any) -> None:
+        """Adds a fault: `add("503", endpoint="bulk_import_profiles", times=2)`. Options: the fields of its class."""
+        made = fault(kind, **options)
+        with self._lock:
+            if isinstance(made, RowFault):
+                self._rows.append(made)
+            else:
+                self._passing.append(made)
+
+    def clear(self) -> None:
+        """Nothing goes wrong any more."""
+        with self._lock:
+            self._passing.clear()
+            self._rows.clear()
+
+    def waiting(self) -> list[dict[str, Any]]:
+        """What is still to go wrong, as it was added."""
+        with self._lock:
+            return [asdict(one) for one in (*self._passing, *self._rows)]
+
+    def for_request(self, operation: str) -> RequestFault | None:
+        """The fault that this request meets, used up by it."""
+        found = self._next(lambda one: isinstance(one, RequestFault) and one.endpoint in (None, operation))
+        return found if isinstance(found, RequestFault) else None
+
+    def for_job(self) -> JobFate:
+        """How the next import job ends."""
+        found = self._next(lambda one: isinstance(one, JobFault))
+        return JOB_FAULTS[found.kind] if found else "complete"
+
+    def for_rows(self) -> list[RowFault]:
+        """The row faults; they stay until they are cleared."""
+        with self._lock:
+            return list(self._rows)
+
+    def _next(self, concerns: Callable[[Passing], bool]) -> Passing | None:
+        with self._lock:
+            for index, one in enumerate(self._passing):
+                if not concerns(one):
+                    continue
+                if one.skip > 0:
+                    self._passing[index] = replace(one, skip=one.skip - 1)
+                    continue
+                if one.times == 1:
+                    del self._passing[index]
+                elif one.times > 1:
+                    self._passing[index] = replace(one, times=one.times - 1)
+                return one
+            return None

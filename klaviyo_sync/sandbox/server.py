@@ -1,0 +1,154 @@
+"""The HTTP server over a sandbox: one thread for each connection, connections kept alive."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from typing import Any
+
+from klaviyo_sync.core.errors import ConfigError
+from klaviyo_sync.sandbox import door
+from klaviyo_sync.sandbox.answers import Answer
+from klaviyo_sync.sandbox.request import Request
+from klaviyo_sync.sandbox.state import Sandbox
+
+_CLOSE_AT_ONCE = struct.pack("ii", 1, 0)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Says nothing about a client that hung up."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "KlaviyoSandbox"
+    sys_version = ""
+    disable_nagle_algorithm = True
+    rbufsize = 1 << 16
+    wbufsize = 1 << 16
+
+    def __init__(self, *args: Any, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        super().__init__(*args)
+
+    def _answer(self) -> None:
+        body: bytes | None = None
+
+        def read() -> bytes:
+            nonlocal body
+            if body is None:
+                body = self._read()
+            return body
+
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        answer = door.answer(self.sandbox, Request(self.command, self.path, headers, f"http://{headers.get('host', '')}", read))
+        if answer.delay:
+            time.sleep(answer.delay)
+        if answer.damage == "reset":
+            self._reset()
+            return
+        read()
+        self._write(answer)
+
+    do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = do_HEAD = _answer  # noqa: N815 - names that the base class looks for
+
+    def _read(self) -> bytes:
+        if "chunked" in self.headers.get("Transfer-Encoding", ""):
+            chunks = []
+            while size := int(self.rfile.readline().partition(b";")[0], 16):
+                chunks.append(self.rfile.read(size))
+                self.rfile.readline()
+            while self.rfile.readline().strip():
+                pass
+            return b"".join(chunks)
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def _write(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        if answer.body:
+            self.send_header("Content-Type", answer.content_type)
+        if answer.status != 204:  # noqa: PLR2004 - No Content has no length either
+            self.send_header("Content-Length", str(len(answer.body)))
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body[: len(answer.body) // 2] if answer.damage == "truncated" else answer.body)
+        self.wfile.flush()
+        if answer.damage == "truncated":
+            self.close_connection = True
+
+    def _reset(self) -> None:
+        """Ends the connection with a TCP reset, whatever is still on its way."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _CLOSE_AT_ONCE)
+        self.close_connection = True
+        self.connection.close()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
+        """Nothing: requests are counted, never written down."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running sandbox server."""
+
+    url: str
+    sandbox: Sandbox
+
+
+def _bound(sandbox: Sandbox, host: str, port: int, *, anywhere: bool) -> _Server:
+    if not anywhere and host != "localhost" and not _is_loopback(host):
+        raise ConfigError(f"The sandbox does not listen on {host}: it has no protection. Use 127.0.0.1, or say anywhere=True.")
+    return _Server((host, port), partial(_Handler, sandbox=sandbox))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _url(server: _Server) -> str:
+    host, port = server.server_address[:2]
+    return f"http://{host!s}:{port}"
+
+
+@contextmanager
+def serve(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0, *, anywhere: bool = False) -> Iterator[Server]:
+    """A running server over the sandbox, with its `url`; port 0 takes a free one. It stops when the block ends.
+
+    Raises ConfigError for an address that is not a loopback address, unless `anywhere`; OSError for a port that is taken.
+    """
+    server = _bound(sandbox, host, port, anywhere=anywhere)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="klaviyo-sandbox", daemon=True)
+    thread.start()
+    try:
+        yield Server(_url(server), sandbox)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def run(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0, *, anywhere: bool = False) -> None:
+    """Serves the sandbox until it is interrupted. Raises what `serve` raises."""
+    server = _bound(sandbox, host, port, anywhere=anywhere)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        server.server_close()

@@ -1,0 +1,156 @@
+"""The whole state of the local Klaviyo, in one object."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Literal
+
+from klaviyo_sync.sandbox.answers import Answer
+from klaviyo_sync.sandbox.checks import MAX_PROFILE_BYTES
+from klaviyo_sync.sandbox.faults import Faults, RowFault
+from klaviyo_sync.sandbox.jobs import Failure, Job, Jobs, Row
+from klaviyo_sync.sandbox.limits import Limits
+from klaviyo_sync.sandbox.profiles import Profiles, TakenError, UnknownProfileError
+
+OptIn = Literal["single_opt_in", "double_opt_in"]
+PayloadShape = Literal["flat", "attributes", "absent"]
+
+
+@dataclass
+class SandboxList:
+    """A list. `members` maps the number of a profile to when it joined, as a POSIX time."""
+
+    id: str
+    name: str
+    opt_in_process: OptIn = "single_opt_in"
+    created: float = 0.0
+    members: dict[int, float] = field(default_factory=dict)
+
+
+LISTS = (SandboxList("Y6nRLr", "Newsletter", "double_opt_in"), SandboxList("VRgFBd", "Loyalty members"))
+
+
+class Sandbox:
+    """A Klaviyo account that lives in this process. Its attributes may be changed while a server runs over it.
+
+    Args:
+        lists: the lists it has; by default Y6nRLr (double opt-in) and VRgFBd (single opt-in).
+        keys: the private keys it knows, with the scopes of each; None takes every key that starts with pk_, for everything.
+        limits: whether requests are limited as Klaviyo limits them.
+        time_scale: how many sandbox seconds pass in a real one, for limits and jobs. Retry-After stays in whole real
+            seconds, at least 1. Timestamps in answers are real times.
+        job_seconds: how long an import job takes, in sandbox seconds: one number, or the least and the most.
+        errors_reported: how many errors a 400 names at most; None for all (Klaviyo's own habit is not known).
+        original_payload: the shape of `original_payload` in import errors (not documented by Klaviyo).
+        sms: whether the account can text, without which a phone number alone does not identify a profile.
+        account: six characters, the id of the account.
+        seed: of everything that is left to chance: job ids, durations, the order in which jobs end.
+        clock: the time, in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        *,
+        lists: Collection[SandboxList] = LISTS,
+        keys: Mapping[str, Collection[str]] | None = None,
+        limits: bool = True,
+        time_scale: float = 1.0,
+        job_seconds: float | tuple[float, float] = (1.0, 3.0),
+        errors_reported: int | None = None,
+        original_payload: PayloadShape = "flat",
+        sms: bool = True,
+        account: str = "SANDBX",
+        seed: int = 0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.keys = keys
+        self.limited = limits
+        self.time_scale = time_scale
+        self.job_seconds = job_seconds if isinstance(job_seconds, tuple) else (job_seconds, job_seconds)
+        self.errors_reported = errors_reported
+        self.original_payload: PayloadShape = original_payload
+        self.sms = sms
+        self.account = account
+        self.clock = clock
+        self.lock = threading.RLock()
+        self.faults = Faults()
+        self._lists = tuple(lists)
+        self._seed = seed
+        self._born = clock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the account as it was made: its lists empty, no profiles, jobs, faults or counts."""
+        with self.lock:
+            random = Random(self._seed)  # noqa: S311 - chance that can be repeated, nothing secret
+            self.profiles = Profiles()
+            self.jobs = Jobs(self.account, random, self.job_seconds)
+            self.lists = {one.id: SandboxList(one.id, one.name, one.opt_in_process, one.created or self._born) for one in self._lists}
+            self.limits = Limits()
+            self.requests: Counter[tuple[str, int]] = Counter()
+            self.rows_seen = 0
+            self.faults.clear()
+
+    def now(self) -> float:
+        """The real time, in seconds since 1970; what timestamps show."""
+        return self.clock()
+
+    def elapsed(self) -> float:
+        """The sandbox time, in seconds: what limits and jobs go by."""
+        return self._born + (self.clock() - self._born) * self.time_scale
+
+    def count(self, operation: str, answer: Answer) -> None:
+        """Notes one answered request; a connection that was reset counts under status 0."""
+        with self.lock:
+            self.requests[operation, answer.status] += 1
+
+    def add_job(self, rows: list[Row], lists: tuple[str, ...]) -> Job:
+        """An import job for these rows, which starts on its own."""
+        with self.lock:
+            return self.jobs.add(rows, lists, self.faults.for_job(), now=self.now(), at=self.elapsed(), scale=self.time_scale)
+
+    def settle(self) -> None:
+        """Carries out the import jobs whose time has come."""
+        with self.lock:
+            for job in self.jobs.due(self.elapsed()):
+                if job.fate == "complete":
+                    self._carry_out(job)
+
+    def _carry_out(self, job: Job) -> None:
+        """Writes the rows of a job, last row first: Klaviyo promises no order, so nobody may rely on the obvious one."""
+        faults = self.faults.for_rows()
+        numbers: dict[int, None] = {}
+        for row in reversed(job.rows):
+            self.rows_seen += 1
+            failure = self._failure(row, faults)
+            if failure is None:
+                try:
+                    attributes = row.profile["attributes"]
+                    numbers[self.profiles.upsert(row.profile.get("id"), attributes, job.completed, row.text)[0]] = None
+                except TakenError as error:
+                    detail = "A profile already exists with one of these identifiers."
+                    failure = Failure(row.profile, "duplicate_profile", "Conflict.", detail, f"/data/attributes/{error.identifier}")
+                except UnknownProfileError:
+                    detail = f"A profile with id `{row.profile['id']}` does not exist."
+                    failure = Failure(row.profile, "not_found", "Not found.", detail, "/data/id")
+            if failure is not None:
+                job.failures.append(failure)
+        for list_id in job.lists:
+            if list_id in self.lists:
+                members = self.lists[list_id].members
+                members.update((number, job.completed) for number in numbers if number not in members)
+        job.profiles.extend(numbers)
+        job.done = job.total - len(job.failures)
+
+    def _failure(self, row: Row, faults: list[RowFault]) -> Failure | None:
+        if len(row.text) > MAX_PROFILE_BYTES:
+            return Failure(row.profile, "invalid", "Invalid input.", "The profile is larger than 100 KB.", "/data")
+        for fault in faults:
+            if fault.hits(row.profile, self.rows_seen):
+                return Failure(row.profile, fault.code, fault.title, fault.detail, fault.pointer)
+        return None
