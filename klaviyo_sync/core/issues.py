@@ -38,6 +38,7 @@ CODES: dict[str, Code] = {
         Code("invalid_timezone", "cell", "Not an IANA time zone.", "Use a name such as Europe/Berlin."),
         Code("invalid_ip", "cell", "Not an IP address.", "Correct the address."),
         Code("not_a_number", "cell", "Not a finite number.", "Correct the value, or declare the property as text."),
+        Code("number_too_large", "cell", "An integer beyond 64 bits, which Klaviyo cannot store as a number.", "Declare the property as text."),
         Code("not_a_boolean", "cell", "Not a boolean.", "Use true or false, or declare the property as text."),
         Code("not_a_date", "cell", "Not a date.", "Write dates as 2026-01-31."),
         Code("not_a_datetime", "cell", "Not a date with a time.", "Write times as 2026-01-31T12:00:00Z."),

@@ -97,3 +97,39 @@ class Batch:
         """The first and the second half."""
         middle = len(self) // 2
         return self.part(0, middle), self.part(middle, len(self))
+
+
+def pack(
+    pieces: Iterable[tuple[pa.Array, pa.Table]], envelope: Envelope, *, max_profiles: int = MAX_PROFILES, max_bytes: int = MAX_BYTES
+) -> Iterator[Batch]:
+    """Batches, each as full as the limits allow, in the order in which the profiles come.
+
+    `pieces` are (profiles, rows) of equal length as in Batch, no profile larger than `max_bytes` less the envelope.
+    """
+    budget = max_bytes - envelope.size + 1  # the last comma is not sent
+    texts: list[pa.Array] = []
+    tables: list[pa.Table] = []
+    count = size = 0
+
+    def batch() -> Batch:
+        return Batch(envelope, pa.chunked_array(texts, pa.large_string()), pa.concat_tables(tables))
+
+    for profiles, rows in pieces:
+        offsets = text_offsets(profiles)
+        start = 0
+        while start < len(profiles):
+            stop = int(np.searchsorted(offsets, offsets[start] + budget - size, side="right")) - 1
+            stop = min(stop, len(profiles), start + max_profiles - count)
+            if stop > start:
+                texts.append(profiles.slice(start, stop - start))
+                tables.append(rows.slice(start, stop - start))
+                count += stop - start
+                size += int(offsets[stop] - offsets[start])
+                start = stop
+            elif count == 0:
+                raise ValueError(f"a profile of {offsets[start + 1] - offsets[start] - 1} bytes is larger than a whole request")
+            if start < len(profiles) or count == max_profiles:
+                yield batch()
+                texts, tables, count, size = [], [], 0, 0
+    if count:
+        yield batch()

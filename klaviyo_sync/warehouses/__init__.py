@@ -1,0 +1,46 @@
+"""Warehouses: one file each, its driver imported only when it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from klaviyo_sync.core.errors import ConfigError
+from klaviyo_sync.core.query import Column, Query, Relation
+
+
+class Warehouse(Protocol):
+    """What a sync needs of a warehouse."""
+
+    dialect: str
+
+    def columns(self, relation: Relation) -> list[Column]:
+        """The columns of a table, view or SELECT. Raises ConfigError when there is no such thing, Refused when it may not be read."""
+        ...
+
+    def batches(self, query: Query) -> Iterator[pa.RecordBatch]:
+        """The rows of a query, about 20,000 at a time. Raises Refused or Unavailable when reading breaks."""
+        ...
+
+    def close(self) -> None:
+        """Ends the session."""
+        ...
+
+
+WAREHOUSES: dict[str, str] = {
+    "duckdb": "klaviyo_sync.warehouses.duckdb:open_duckdb",
+}
+
+
+def connect(connection: Any, label: str) -> Warehouse:
+    """An open warehouse for the settings of a connection, its values resolved. `label` names the work to whoever watches the warehouse.
+
+    Raises ConfigError, Refused or Unavailable when it cannot be opened.
+    """
+    if connection.type not in WAREHOUSES:
+        raise ConfigError(f"connections of type {connection.type} cannot be opened yet; expected one of {', '.join(WAREHOUSES)}.")
+    module, _, opener = WAREHOUSES[connection.type].partition(":")
+    return getattr(import_module(module), opener)(connection, label)

@@ -1,0 +1,79 @@
+"""Which cleaner serves which attribute kind and which property type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from klaviyo_sync.core.attributes import Attribute
+from klaviyo_sync.core.attributes import Kind as AttributeKind
+from klaviyo_sync.core.cleaning import texts, typed
+from klaviyo_sync.core.cleaning.cells import Cleaned, as_text
+from klaviyo_sync.core.cleaning.phones import clean_phone
+from klaviyo_sync.core.dialects import Kind
+from klaviyo_sync.core.sync import AttributeField, PropertyField, PropertyType
+
+Cleaner = Callable[[pa.Array], Cleaned]
+
+TEXT_CLEANERS: dict[AttributeKind, Cleaner] = {
+    "email": texts.clean_email,
+    "identifier": texts.clean_identifier,
+    "text": texts.clean_text,
+    "locale": texts.clean_locale,
+    "url": texts.clean_url,
+    "timezone": texts.clean_timezone,
+    "ip": texts.clean_ip,
+}
+
+DEGREES: dict[AttributeKind, tuple[str, int]] = {"latitude": ("invalid_latitude", 90), "longitude": ("invalid_longitude", 180)}
+
+TYPED_CLEANERS: dict[PropertyType, Callable[[pa.Array, Kind, ZoneInfo], Cleaned]] = {
+    "text": lambda cells, kind, zone: texts.clean_text(as_text(cells, kind, zone)),
+    "number": typed.clean_number,
+    "boolean": typed.clean_boolean,
+    "date": typed.clean_date,
+    "datetime": typed.clean_datetime,
+    "json": typed.clean_json,
+}
+
+# The type of a property that declares none: what its column holds.
+OWN_TYPES: dict[Kind, PropertyType] = {
+    "text": "text",
+    "integer": "number",
+    "decimal": "number",
+    "float": "number",
+    "boolean": "boolean",
+    "date": "date",
+    "time": "text",
+    "instant": "datetime",
+    "wall": "datetime",
+    "list": "list",
+    "json": "json",
+}
+
+
+def cleaner_for_attribute(attribute: Attribute, kind: Kind, zone: ZoneInfo) -> Cleaner:
+    """The cleaner of an attribute other than a phone number, for a column of this kind."""
+    if attribute.kind in DEGREES:
+        code, most = DEGREES[attribute.kind]
+        return partial(typed.clean_degrees, kind=kind, zone=zone, code=code, most=most)
+    clean = TEXT_CLEANERS[attribute.kind]
+    return lambda cells: clean(as_text(cells, kind, zone))
+
+
+def cleaner_for_phone(field: AttributeField, kind: Kind, zone: ZoneInfo) -> Callable[[pa.Array, pa.Array | None], Cleaned]:
+    """The cleaner of phone numbers; its second argument is the countries' column, if one is mapped."""
+    return lambda cells, countries: clean_phone(
+        as_text(cells, kind, zone), None if countries is None else as_text(countries, "text", zone), field.default_country
+    )
+
+
+def cleaner_for_property(field: PropertyField, kind: Kind, zone: ZoneInfo) -> Cleaner:
+    """The cleaner of a custom property: of its declared type, else of its column's own."""
+    declared = field.type or OWN_TYPES[kind]
+    if declared == "list":
+        return partial(typed.clean_list, kind=kind, zone=zone, separator=field.separator)
+    return partial(TYPED_CLEANERS[declared], kind=kind, zone=zone)

@@ -1,0 +1,115 @@
+"""Cleaners for attributes that are texts: names, identifiers, e-mail addresses, locales, addresses of pictures, places."""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import cache
+from zoneinfo import available_timezones
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from email_validator import EmailNotValidError, validate_email
+
+from klaviyo_sync.core.cleaning.cells import Cleaned, Flag, bad_cells, checked, trimmed, without_control_characters
+from klaviyo_sync.core.frames import by_distinct, keep_where, replaced
+
+# At most 100 characters: https://developers.klaviyo.com/en/reference/profiles_api_overview
+EMAIL_LENGTH = 100
+# https://help.klaviyo.com/hc/en-us/articles/115005074627: longer ones are cut, and could then be somebody else's.
+IDENTIFIER_LENGTH = 64
+
+ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+EMAIL = rf"^{ATOM}(?:\.{ATOM})*@(?:{LABEL}\.)+[A-Za-z](?:[A-Za-z0-9-]{{0,61}}[A-Za-z0-9])$"
+LOCAL_LENGTH = 64
+LOCALE = r"^[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|[0-9]{3}))?(-[A-Za-z0-9]{4,8})*$"
+URL = r"^https?://[^\s/?#]+\.?[^\s]*$"
+IPV4 = r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)$"
+
+
+def clean_text(texts: pa.Array) -> Cleaned:
+    """The texts as they are, empty ones too, less control characters."""
+    cells, flags = without_control_characters(texts)
+    return Cleaned(cells, "text", flags)
+
+
+def clean_identifier(texts: pa.Array) -> Cleaned:
+    """The identifiers without surrounding white space; blank ones count as missing."""
+    cells, flags = without_control_characters(texts)
+    cells = trimmed(cells)
+    fits = pc.less_equal(pc.utf8_length(cells), IDENTIFIER_LENGTH)
+    return Cleaned(keep_where(fits, cells), "text", (*flags, bad_cells("identifier_too_long", cells, fits)))
+
+
+def international_email(address: str) -> str | None:
+    """The address with an ASCII domain when only its domain needs more than a pattern, else None."""
+    try:
+        return validate_email(address, check_deliverability=False, allow_smtputf8=False, test_environment=True).ascii_email
+    except EmailNotValidError:
+        return None
+
+
+def lower_domain(addresses: pa.Array) -> pa.Array:
+    """The addresses with the part behind the last @ in lower case."""
+    parts = pc.extract_regex(addresses, r"^(?P<local>.*@)(?P<domain>[^@]*)$")
+    return pc.binary_join_element_wise(pc.struct_field(parts, "local"), pc.utf8_lower(pc.struct_field(parts, "domain")), "")
+
+
+def clean_email(texts: pa.Array) -> Cleaned:
+    """The addresses, trimmed, with the domain in lower case; blank ones count as missing.
+
+    A pattern settles ASCII addresses; email-validator those whose domain has other letters, which are sent in ASCII form.
+    """
+    cells, flags = without_control_characters(texts)
+    cells = trimmed(cells)
+    upper = pc.and_(pc.match_substring(cells, "@"), pc.not_equal(pc.utf8_lower(cells), cells))
+    cells = replaced(cells, upper, lower_domain)
+    good = pc.match_substring_regex(cells, EMAIL)
+    if not pc.all(pc.fill_null(good, fill_value=True)).as_py():
+        foreign = pc.and_not(pc.invert(pc.string_is_ascii(cells)), good)
+        cells = pc.coalesce(replaced(cells, foreign, lambda some: by_distinct(some, international_email)), cells)
+        good = pc.match_substring_regex(cells, EMAIL)
+    good = pc.and_(good, pc.less_equal(pc.find_substring(cells, "@"), LOCAL_LENGTH))
+    short = pc.less_equal(pc.utf8_length(cells), EMAIL_LENGTH)
+    too_long = Flag("email_too_long", pc.and_not(good, short))
+    return Cleaned(keep_where(pc.and_(good, short), cells), "text", (*flags, bad_cells("invalid_email", cells, good), too_long))
+
+
+def clean_locale(texts: pa.Array) -> Cleaned:
+    """The language tags, with hyphens for underscores."""
+    cells = pc.replace_substring(trimmed(texts), "_", "-")
+    return checked("invalid_locale", cells, pc.match_substring_regex(cells, LOCALE))
+
+
+def clean_url(texts: pa.Array) -> Cleaned:
+    """The http and https addresses."""
+    cells = trimmed(texts)
+    return checked("invalid_url", cells, pc.match_substring_regex(cells, URL))
+
+
+@cache
+def timezone_names() -> pa.Array:
+    """The IANA time zones, sorted."""
+    return pa.array(sorted(available_timezones()))
+
+
+def clean_timezone(texts: pa.Array) -> Cleaned:
+    """The IANA time zones."""
+    cells = trimmed(texts)
+    return checked("invalid_timezone", cells, pc.is_in(cells, timezone_names()))
+
+
+def ip_address(text: str) -> str | None:
+    """The address as Python writes it, or None."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None
+
+
+def clean_ip(texts: pa.Array) -> Cleaned:
+    """The IPv4 and IPv6 addresses."""
+    cells = trimmed(texts)
+    simple = pc.match_substring_regex(cells, IPV4)
+    found = replaced(cells, pc.and_(cells.is_valid(), pc.invert(simple)), lambda some: by_distinct(some, ip_address))
+    return Cleaned(found, "text", (bad_cells("invalid_ip", cells, found.is_valid()),))

@@ -1,0 +1,177 @@
+"""Cleaners for values with a type: numbers, booleans, dates, moments, lists, JSON, degrees."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import orjson
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from klaviyo_sync.core.cleaning.cells import Cleaned, Flag, as_text, bad_cells, checked, in_zone, moment_text, trimmed
+from klaviyo_sync.core.cleaning.texts import clean_text
+from klaviyo_sync.core.dialects import Kind
+from klaviyo_sync.core.frames import by_distinct, keep_where, replaced
+
+JSON_NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"
+LOOSE_NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
+LONG_INTEGER = r"^-?[0-9]{19,}$"
+# Integers are stored in 64 bits: https://developers.klaviyo.com/en/reference/events_api_overview
+LARGEST = 2**63 - 1
+
+# https://help.klaviyo.com/hc/en-us/articles/115005237648
+TRUE_WORDS = pa.array(["true", "t", "yes", "y", "1"])
+FALSE_WORDS = pa.array(["false", "f", "no", "n", "0"])
+
+DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].*)?$"
+US_DATE = r"^[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}$"
+MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?( ?(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?))?$"
+WITH_OFFSET = r"(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)$"
+NOT_QUITE_JSON = r"NaN|nan|Infinity|inf|undefined"
+
+
+def plain_number(text: str) -> str | None:
+    """The number as JSON writes it, or None when it is not finite."""
+    number = Decimal(text)
+    return str(number) if math.isfinite(float(number)) else None
+
+
+def fits_64_bits(text: str) -> str | None:
+    """The text itself when it is an integer of 64 bits."""
+    return text if abs(int(text)) <= LARGEST else None
+
+
+def clean_number(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
+    """The numbers. Decimals keep their digits; NaN, infinities and integers beyond 64 bits are not sent."""
+    if kind == "float":
+        return checked("not_a_number", cells, pc.is_finite(cells), "raw")
+    if kind == "integer" and pa.types.is_integer(cells.type) and cells.type != pa.uint64():
+        return Cleaned(cells, "raw")
+    if kind == "decimal":
+        return Cleaned(cells, "raw")
+    if kind == "boolean":
+        return Cleaned(pc.cast(cells, pa.int8()), "raw")
+    texts = trimmed(as_text(cells, kind, zone))
+    strict = pc.match_substring_regex(texts, JSON_NUMBER)
+    loose = pc.and_not(pc.match_substring_regex(texts, LOOSE_NUMBER), strict)
+    numbers = replaced(keep_where(pc.or_(strict, loose), texts), loose, lambda some: by_distinct(some, plain_number))
+    long = pc.match_substring_regex(numbers, LONG_INTEGER)
+    fitting = replaced(numbers, long, lambda some: by_distinct(some, fits_64_bits))
+    too_large = Flag("number_too_large", pc.and_(numbers.is_valid(), fitting.is_null()))
+    return Cleaned(fitting, "raw", (bad_cells("not_a_number", texts, numbers.is_valid()), too_large))
+
+
+def clean_boolean(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
+    """The booleans, from the words and digits that Klaviyo itself reads as such."""
+    if kind == "boolean":
+        return Cleaned(cells, "raw")
+    texts = trimmed(as_text(cells, kind, zone))
+    words = pc.utf8_lower(texts)
+    true, false = pc.is_in(words, TRUE_WORDS), pc.is_in(words, FALSE_WORDS)
+    found = keep_where(pc.or_(true, false), true)
+    return Cleaned(found, "raw", (bad_cells("not_a_boolean", texts, found.is_valid()),))
+
+
+def parsed_dates(texts: pa.Array, pattern: str) -> pa.Array:
+    """The dates of texts that follow the pattern, NULL for days that do not exist."""
+    return pc.cast(pc.strptime(texts, format=pattern, unit="s", error_is_null=True), pa.date32())
+
+
+def clean_date(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
+    """The days, as 2026-01-31: a date is as it is written, not a moment. Times lose their time of day."""
+    if kind == "date":
+        return Cleaned(pc.cast(cells, pa.string()), "text")
+    if kind in ("instant", "wall"):
+        local = pc.local_timestamp(pc.cast(cells, pa.timestamp("us", zone.key))) if kind == "instant" else cells
+        return Cleaned(pc.cast(pc.cast(local, pa.date32(), safe=False), pa.string()), "text")
+    texts = trimmed(as_text(cells, kind, zone))
+    iso = keep_where(pc.match_substring_regex(texts, DATE), pc.utf8_slice_codeunits(texts, 0, 10))
+    american = keep_where(pc.match_substring_regex(texts, US_DATE), texts)
+    days = pc.coalesce(parsed_dates(iso, "%Y-%m-%d"), parsed_dates(american, "%m/%d/%Y"))
+    return Cleaned(pc.cast(days, pa.string()), "text", (bad_cells("not_a_date", texts, days.is_valid()),))
+
+
+def parsed_moments(texts: pa.Array, zone: ZoneInfo) -> pa.Array:
+    """The moments that ISO 8601 texts name, in UTC; the zone is for texts without an offset. NULL for what is not one."""
+    offset = pc.match_substring_regex(texts, WITH_OFFSET)
+    shaped = keep_where(pc.match_substring_regex(texts, MOMENT), texts)
+
+    def read(some: pa.Array, *, utc: bool) -> pa.Array:
+        moments = pd.to_datetime(pd.Series(some.to_pylist(), dtype=object), errors="coerce", utc=utc, format="ISO8601")
+        return pa.array(moments, pa.timestamp("us", "UTC" if utc else None), from_pandas=True, safe=False)
+
+    aware = read(keep_where(offset, shaped), utc=True)
+    return pc.coalesce(aware, in_zone(read(keep_where(pc.invert(offset), shaped), utc=False), zone))
+
+
+def clean_datetime(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
+    """The moments, as ISO 8601 in UTC. Times without an offset are read in the sync's zone; days as their first moment."""
+    if kind in ("instant", "wall"):
+        return Cleaned(as_text(cells, kind, zone), "text")
+    if kind == "date":
+        return Cleaned(moment_text(in_zone(pc.cast(cells, pa.timestamp("us")), zone)), "text")
+    texts = trimmed(as_text(cells, kind, zone))
+    moments = parsed_moments(texts, zone)
+    return Cleaned(moment_text(moments), "text", (bad_cells("not_a_datetime", texts, moments.is_valid()),))
+
+
+def is_json(text: str) -> str | None:
+    """The text itself when it is JSON."""
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return text
+
+
+def clean_json(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
+    """The JSON texts. What the warehouse wrote as JSON is looked at only where it may hold NaN or the like."""
+    if kind not in ("json", "list", "text"):
+        return (
+            clean_number(cells, kind, zone)
+            if kind in ("integer", "decimal", "float", "boolean")
+            else clean_text(as_text(cells, kind, zone))
+        )
+    texts = trimmed(as_text(cells, kind, zone))
+    doubtful = texts.is_valid() if kind == "text" else pc.match_substring_regex(texts, NOT_QUITE_JSON)
+    found = replaced(texts, doubtful, lambda some: by_distinct(some, is_json))
+    # A JSON null is no value, as NULL is none.
+    good = found.is_valid()
+    return Cleaned(keep_where(pc.not_equal(found, "null"), found), "raw", (bad_cells("not_json", texts, good),))
+
+
+def json_list(text: str) -> str | None:
+    """The text itself when it is a JSON array."""
+    return text if text.startswith("[") and is_json(text) is not None else None
+
+
+def clean_list(cells: pa.Array, kind: Kind, zone: ZoneInfo, separator: str | None) -> Cleaned:
+    """The lists as JSON arrays: from arrays, from JSON arrays as text, or from separated text when a separator is declared."""
+    texts = trimmed(as_text(cells, kind, zone))
+    if kind not in ("list", "json") and separator is not None:
+        return Cleaned(by_distinct(texts, lambda text: separated(text, separator)), "raw")
+    doubtful = pc.or_(pc.match_substring_regex(texts, NOT_QUITE_JSON), pc.invert(pc.starts_with(texts, "[")))
+    doubtful = doubtful if kind in ("list", "json") else texts.is_valid()
+    found = replaced(texts, doubtful, lambda some: by_distinct(some, json_list))
+    absent = pc.equal(texts, "null") if kind in ("list", "json") else pc.is_null(texts)
+    return Cleaned(found, "raw", (Flag("not_a_list", pc.and_not(pc.and_(texts.is_valid(), found.is_null()), absent)),))
+
+
+def separated(text: str, separator: str) -> str:
+    """The items of a separated text as a JSON array of texts, blank items left out."""
+    return orjson.dumps([item.strip() for item in text.split(separator) if item.strip()]).decode()
+
+
+def clean_degrees(cells: pa.Array, kind: Kind, zone: ZoneInfo, code: str, most: int) -> Cleaned:
+    """The degrees between -most and most, as numbers."""
+    if kind in ("float", "integer", "decimal"):
+        numbers = pc.cast(cells, pa.float64(), safe=False)
+        return checked(code, numbers, pc.less_equal(pc.abs(numbers), most), "raw")
+    texts = trimmed(as_text(cells, kind, zone))
+    shaped = keep_where(pc.match_substring_regex(texts, LOOSE_NUMBER), texts)
+    numbers = pc.cast(by_distinct(shaped, plain_number), pa.float64())
+    good = pc.less_equal(pc.abs(numbers), most)
+    return Cleaned(keep_where(good, numbers), "raw", (bad_cells(code, texts, good),))

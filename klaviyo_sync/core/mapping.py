@@ -1,0 +1,152 @@
+"""Mapping: a frame of warehouse rows in, a frame of profile cells and a frame of issues out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from klaviyo_sync.core.attributes import ATTRIBUTES
+from klaviyo_sync.core.cleaning import Cleaned, cleaner_for_attribute, cleaner_for_phone, cleaner_for_property
+from klaviyo_sync.core.cleaning.cells import Form
+from klaviyo_sync.core.dialects import Dialect, Kind
+from klaviyo_sync.core.errors import ConfigError
+from klaviyo_sync.core.frames import arrow, series, true_at
+from klaviyo_sync.core.issues import CODES
+from klaviyo_sync.core.query import Column, find_column
+from klaviyo_sync.core.sync import Sync
+
+PROPERTY = "properties."
+ISSUE_COLUMNS = ("row", "column", "code", "message")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One mapped column: where it comes from, where it goes, and how its cells are cleaned.
+
+    `path` is an attribute (`location.city`) or `properties.` and the name of a custom property. `companion` is a second
+    column that the cleaner reads, the country of a phone number.
+    """
+
+    path: str
+    column: str
+    clean: Callable[..., Cleaned]
+    companion: str | None = None
+
+    @property
+    def identifier(self) -> bool:
+        """Whether the attribute identifies a profile."""
+        return self.path in ATTRIBUTES and ATTRIBUTES[self.path].identifier
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the rows of one sync become profiles: a target per mapped column, and the kind of `modified_at`."""
+
+    targets: tuple[Target, ...]
+    modified_at: str
+    modified_kind: Kind
+    zone: ZoneInfo
+
+    @property
+    def identifiers(self) -> tuple[Target, ...]:
+        """The targets that identify a profile."""
+        return tuple(target for target in self.targets if target.identifier)
+
+
+def plan_mapping(sync: Sync, columns: Sequence[Column], dialect: Dialect) -> Plan:
+    """The plan for a sync over the columns that its dataset really has. Raises ConfigError for columns that cannot be sent."""
+    where = sync.dataset or "the query"
+
+    def kind_of(name: str, goes_to: str) -> Kind:
+        column = find_column(name, columns, where)
+        kind = dialect.kind(column.type)
+        if kind is None or kind == "binary":
+            raise ConfigError(
+                f"{goes_to}: column {name!r} of {where} is {column.type}, which JSON cannot hold; select it as text in a query."
+            )
+        return kind
+
+    def attribute_target(path: str) -> Target:
+        entry = sync.profile[path]
+        kind = kind_of(entry.column, f"profile.{path}")
+        if ATTRIBUTES[path].kind == "phone":
+            if entry.country is not None:
+                kind_of(entry.country, f"profile.{path}.country")
+            return Target(path, entry.column, cleaner_for_phone(entry, kind, sync.zone), entry.country)
+        return Target(path, entry.column, cleaner_for_attribute(ATTRIBUTES[path], kind, sync.zone))
+
+    def property_target(name: str) -> Target:
+        entry = sync.properties[name]
+        return Target(PROPERTY + name, entry.column, cleaner_for_property(entry, kind_of(entry.column, f"properties.{name}"), sync.zone))
+
+    return Plan(
+        (*map(attribute_target, sync.profile), *map(property_target, sync.properties)),
+        sync.modified_at.column,
+        kind_of(sync.modified_at.column, "modified_at"),
+        sync.zone,
+    )
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """What a frame of rows became.
+
+    `profiles`: one row per row, one column per target path, cells ready to be written as JSON in their `forms`.
+    `issues`: ISSUE_COLUMNS, one row per cell that could not go out as it is, `row` being the position in the frame.
+    `rejected`: positions of rows that cannot go out at all (their issues are among `issues`).
+    """
+
+    profiles: pd.DataFrame
+    forms: Mapping[str, Form]
+    issues: pd.DataFrame
+    rejected: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+
+
+def clean_target(target: Target, frame: pd.DataFrame) -> Cleaned:
+    """The target's cells, cleaned."""
+    cells = arrow(frame[target.column])
+    if target.path == "phone_number":
+        return target.clean(cells, None if target.companion is None else arrow(frame[target.companion]))
+    return target.clean(cells)
+
+
+def issue_frame(parts: Sequence[tuple[np.ndarray, str, str]]) -> pd.DataFrame:
+    """ISSUE_COLUMNS for (rows, column, code) parts, messages from the catalogue."""
+    frames = [
+        pd.DataFrame({"row": rows, "column": column, "code": code, "message": CODES[code].message})
+        for rows, column, code in parts
+        if len(rows)
+    ]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame({name: [] for name in ISSUE_COLUMNS})
+
+
+def map_frame(frame: pd.DataFrame, plan: Plan) -> Mapped:
+    """The rows as profile cells, with the issues of every cell that could not go out as it is."""
+    cleaned = {target: clean_target(target, frame) for target in plan.targets}
+    parts = [(np.flatnonzero(true_at(flag.where)), target.column, flag.code) for target, found in cleaned.items() for flag in found.flags]
+    nobody = np.ones(len(frame), dtype=bool)
+    for target in plan.identifiers:
+        nobody &= true_at(cleaned[target].cells.is_null())
+    rejected = np.flatnonzero(nobody)
+    parts.append((rejected, ", ".join(target.column for target in plan.identifiers), "missing_identifier"))
+    return Mapped(
+        pd.DataFrame({target.path: series(found.cells) for target, found in cleaned.items()}, copy=False),
+        {target.path: found.form for target, found in cleaned.items()},
+        issue_frame(parts),
+        rejected,
+    )
+
+
+def identities(frame: pd.DataFrame, plan: Plan) -> pa.Table:
+    """The identifiers of each row in the form in which two rows of one profile are equal; NULL where there is no usable one."""
+    keys: dict[str, pa.Array] = {}
+    for target in plan.identifiers:
+        cells = clean_target(target, frame).cells
+        keys[target.path] = pc.utf8_lower(cells) if target.path == "email" else cells
+    return pa.table(keys)

@@ -1,0 +1,291 @@
+"""The one SQL builder: the rows of some windows, newest-row rivals marked, as a query of the warehouse's dialect.
+
+A row must go out only if no newer row exists for the same profile. Which rows share a profile is decided after cleaning
+(`rivals.py`), where phone numbers and addresses have their final form. The query only marks the rows that could share one:
+it groups by a loose form of each identifier that equal final forms always have in common, and brings rivals from after the
+window along.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import sqlglot
+from sqlglot import exp
+
+from klaviyo_sync.core.attributes import ATTRIBUTES
+from klaviyo_sync.core.dialects import DIALECTS, Dialect, Kind, function
+from klaviyo_sync.core.errors import ConfigError
+from klaviyo_sync.core.sync import Sync
+
+CONTESTED = "__contested__"
+SOURCE = "src"
+NOT_DIGITS = "[^0-9]"
+NOT_VISIBLE = "[^!-~]"
+PHONE_TAIL = 8  # digits that the national and the international spelling of one number share
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as the warehouse knows it: its real name, and its type in the warehouse's words."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Param:
+    """A bound value. `type` is the warehouse's type of the column that it is compared with."""
+
+    name: str
+    type: str
+    value: datetime | date
+
+
+@dataclass(frozen=True)
+class Query:
+    """SQL text and the values to bind, in the order in which they stand in the text."""
+
+    sql: str
+    params: tuple[Param, ...] = ()
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One end of the rows wanted: a column, an operator and a moment."""
+
+    operator: type[exp.Expression]
+    moment: datetime
+    upper: bool
+
+
+def illegal(name: str, dialect: Dialect) -> bool:
+    """Whether the warehouse has no way to quote this name."""
+    return not name or re.search(dialect.illegal_in_names, name) is not None
+
+
+def identifier(name: str, dialect: Dialect) -> exp.Identifier:
+    """The quoted name. Raises ConfigError for one that cannot be quoted."""
+    if illegal(name, dialect):
+        raise ConfigError(f"{name!r} cannot be quoted as a name in {dialect.name}; rename it, or select it under another name in a query.")
+    return exp.to_identifier(name, quoted=True)
+
+
+def table(dataset: str, dialect: Dialect) -> exp.Table:
+    """The quoted table or view. Raises ConfigError for a text that is not one name of one to three parts."""
+    try:
+        parsed = exp.to_table(dataset, dialect=dialect.name)
+    except sqlglot.errors.SqlglotError:
+        parsed = None
+    if parsed is None or not 1 <= len(parsed.parts) <= 3 or not all(isinstance(part, exp.Identifier) for part in parsed.parts):
+        raise ConfigError(f"dataset {dataset!r} is not the name of a table or view; expected [database.]schema.table.")
+    names = [
+        identifier(part.name.upper() if dialect.folds_to_upper_case and not part.quoted else part.name, dialect) for part in parsed.parts
+    ]
+    return exp.Table(**dict(zip(("this", "db", "catalog"), reversed(names), strict=False)))
+
+
+def select_text(text: str, dialect: Dialect) -> str:
+    """The user's SELECT as it was written, less a final semicolon. Raises ConfigError unless it is one SELECT and nothing else."""
+    try:
+        statements = [statement for statement in sqlglot.parse(text, read=dialect.name) if statement is not None]
+        tokens = sqlglot.tokenize(text, read=dialect.name)
+    except sqlglot.errors.SqlglotError as error:
+        raise ConfigError(f"query is not SQL that {dialect.name} understands: {str(error).splitlines()[0]}") from None
+    writes = (exp.Into, exp.Lock, exp.DML, exp.DDL, exp.Command)
+    statements = [statement for statement in statements if not isinstance(statement, exp.Semicolon)]
+    if len(statements) != 1 or not isinstance(statements[0], exp.Query) or statements[0].find(*writes):
+        raise ConfigError("query is not exactly one SELECT; nothing else is run in the warehouse.")
+    while tokens and tokens[-1].token_type == sqlglot.TokenType.SEMICOLON:
+        tokens.pop()
+    return text[: tokens[-1].end + 1]
+
+
+@dataclass(frozen=True)
+class Relation:
+    """What is read, once it is checked: SQL that can stand behind FROM."""
+
+    dialect: Dialect
+    source: exp.Table
+    text: str | None = None
+
+    def sql(self, query: exp.Expression) -> str:
+        """The query's text, with the user's own SELECT put back unchanged where it stood for a table."""
+        sql = query.sql(self.dialect.name)
+        return sql if self.text is None else sql.replace(self.source.name, f"(\n{self.text}\n)")
+
+    def select(self) -> exp.Select:
+        """An empty SELECT from it."""
+        return exp.select().from_(exp.alias_(self.source.copy(), SOURCE, table=True))
+
+
+def relation(sync: Sync, dialect_name: str) -> Relation:
+    """The sync's dataset or query as a relation. Raises ConfigError when it is neither a name nor one SELECT."""
+    dialect = DIALECTS[dialect_name]
+    if sync.dataset is not None:
+        return Relation(dialect, table(sync.dataset, dialect))
+    marker = "query_" + secrets.token_hex(8)
+    return Relation(dialect, exp.to_table(marker), select_text(sync.query or "", dialect))
+
+
+def columns_query(read: Relation) -> Query:
+    """A query with all columns and no rows, for warehouses that describe results rather than tables."""
+    return Query(read.sql(read.select().select("*").where(exp.false())))
+
+
+def find_column(wanted: str, columns: Sequence[Column], where: str) -> Column:
+    """The column of exactly this name, else the only one that differs in case alone. Raises ConfigError otherwise."""
+    exact = [column for column in columns if column.name == wanted]
+    alike = exact or [column for column in columns if column.name.casefold() == wanted.casefold()]
+    if len(alike) == 1:
+        return alike[0]
+    if alike:
+        names = ", ".join(column.name for column in alike)
+        raise ConfigError(f"column {wanted!r} of {where} could be {names}; write it exactly as one of them.")
+    near = difflib.get_close_matches(wanted.casefold(), [column.name.casefold() for column in columns], n=1)
+    hint = next((f" Did you mean {column.name}?" for column in columns if near and column.name.casefold() == near[0]), "")
+    raise ConfigError(f"column {wanted!r} does not exist in {where}.{hint} It has: {', '.join(column.name for column in columns)}.")
+
+
+def wall_clock_bound(moment: datetime, zone: ZoneInfo) -> datetime:
+    """The wall-clock time (naive) from which on rows belong to `moment` or later.
+
+    In the hour that a zone repeats, a wall-clock time stands for its second occurrence, so that a row that was written
+    during the first one is never looked for before it exists. The bound never goes back as moments go on: each
+    wall-clock time lies in exactly one of two adjoining windows.
+    """
+    local = moment.astimezone(zone)
+    wall = local.replace(tzinfo=None)
+    if local.fold or wall.replace(tzinfo=zone, fold=1).utcoffset() == local.utcoffset():
+        return wall
+    repeated = (local.utcoffset() or timedelta()) - (wall.replace(tzinfo=zone, fold=1).utcoffset() or timedelta())
+    low, high = moment.astimezone(timezone.utc), moment.astimezone(timezone.utc) + repeated
+    while high - low > timedelta(microseconds=1):
+        middle = low + (high - low) / 2
+        low, high = (middle, high) if middle.astimezone(zone).utcoffset() == local.utcoffset() else (low, middle)
+    return high.astimezone(zone).replace(tzinfo=None)
+
+
+def bound_value(moment: datetime, kind: Kind, zone: ZoneInfo, *, aligned: bool) -> datetime | date:
+    """What a `modified_at` column of this kind is compared with. Raises ConfigError when a DATE column cannot hold the bound."""
+    if kind == "instant":
+        return moment.astimezone(timezone.utc)
+    wall = wall_clock_bound(moment, zone)
+    if kind == "wall":
+        return wall
+    if aligned and wall.time() != datetime.min.time():
+        raise ConfigError(
+            f"modified_at is a DATE, but windows of this frequency end at {wall:%H:%M}; "
+            "use daily, weekly or monthly windows, or a column with the time of day."
+        )
+    return wall.date()
+
+
+def modified_kind(column: Column, dialect: Dialect, where: str) -> Kind:
+    """The kind of the `modified_at` column. Raises ConfigError when its type is not a moment."""
+    kind = dialect.kind(column.type)
+    if kind not in ("instant", "wall", "date"):
+        raise ConfigError(f"modified_at: column {column.name!r} of {where} is {column.type}; expected a timestamp or a date.")
+    return kind
+
+
+def loose_form(path: str, column: exp.Expression, dialect: Dialect) -> exp.Expression:
+    """A form of an identifier that cells with the same final form always have in common; NULL for empty cells.
+
+    Cleaning takes away white space and control characters and may change the case of an address, so the visible ASCII
+    characters in lower case are what stays; of a phone number, its last digits.
+    """
+    text = function("NULLIF", exp.cast(column, dialect.text), exp.Literal.string(""))
+    if ATTRIBUTES[path].kind == "phone":
+        return function("RIGHT", dialect.remove(text, NOT_DIGITS), exp.Literal.number(PHONE_TAIL))
+    return dialect.remove(function("LOWER", text) if ATTRIBUTES[path].kind == "email" else text, NOT_VISIBLE)
+
+
+def named(name: str, of: str) -> exp.Column:
+    """A column of one of our own sub-queries."""
+    return exp.column(exp.to_identifier(name, quoted=True), table=exp.to_identifier(of))
+
+
+def window_query(sync: Sync, read: Relation, columns: Sequence[Column], *, lower: datetime | None, upper: datetime, now: datetime) -> Query:
+    """The query for the rows with `lower <= modified_at < upper`: the sync's columns under their names in the YAML, and CONTESTED.
+
+    CONTESTED is true for rows that may share a profile with another row changed since `lower`. Contested rows changed
+    between `upper` and `now` come along; every other row after `upper` stays out. Structs, lists and JSON come as JSON text.
+    Raises ConfigError for missing or ambiguous columns, and for a `modified_at` that is not a moment.
+    """
+    dialect = read.dialect
+    where = sync.dataset or "the query"
+    found = {name: find_column(name, columns, where) for name in sync.columns()}
+    modified = found[sync.modified_at.column]
+    kind = modified_kind(modified, dialect, where)
+
+    def source(column: Column) -> exp.Column:
+        return exp.column(identifier(column.name, dialect), table=exp.to_identifier(SOURCE))
+
+    def cell(column: Column) -> exp.Expression:
+        return dialect.to_json(source(column), column.type) if dialect.kind(column.type) in ("list", "json") else source(column)
+
+    params: list[Param] = []
+
+    def compare(operator: type[exp.Binary], left: exp.Expression, name: str, moment: datetime, *, aligned: bool = True) -> exp.Expression:
+        params.append(Param(name, modified.type, bound_value(moment, kind, sync.zone, aligned=aligned)))
+        return operator(this=left, expression=dialect.placeholder(name))
+
+    keys = {path: f"__{path}__" for path in sync.identifiers}
+    dataset = read.select().select(
+        *(exp.alias_(cell(column), identifier(name, dialect)) for name, column in found.items()),
+        *(
+            exp.alias_(
+                dialect.grouped(loose_form(path, source(found[sync.profile[path].column]), dialect)), exp.to_identifier(key, quoted=True)
+            )
+            for path, key in keys.items()
+        ),
+    )
+    if lower is not None:
+        dataset = dataset.where(compare(exp.GTE, source(modified), "lower", lower))
+    dataset = dataset.where(compare(exp.LTE, source(modified), "now", now, aligned=False))
+
+    query = exp.select(*(named(name, "dataset") for name in found)).from_("dataset")
+    contested: list[exp.Expression] = []
+    expressions = [exp.CTE(this=dataset, alias=exp.TableAlias(this=exp.to_identifier("dataset")), **inlined(dialect))]
+    for path, key in keys.items():
+        rivals = f"rivals_{path}"
+        shared = (
+            exp.select(exp.column(exp.to_identifier(key, quoted=True)))
+            .from_("dataset")
+            .where(exp.column(exp.to_identifier(key, quoted=True)).is_(exp.null()).not_())
+            .group_by(exp.column(exp.to_identifier(key, quoted=True)))
+            .having(exp.GT(this=exp.Count(this=exp.Star()), expression=exp.Literal.number(1)))
+        )
+        expressions.append(exp.CTE(this=shared, alias=exp.TableAlias(this=exp.to_identifier(rivals))))
+        query = query.join(rivals, on=exp.EQ(this=named(key, "dataset"), expression=named(key, rivals)), join_type="left")
+        contested.append(named(key, rivals).is_(exp.null()).not_())
+    is_contested = exp.or_(*contested)
+    query = query.select(exp.alias_(is_contested.copy(), exp.to_identifier(CONTESTED, quoted=True)))
+    before_upper = compare(exp.LT, named(sync.modified_at.column, "dataset"), "upper", upper)
+    query = query.where(exp.or_(before_upper, is_contested))
+    query.set("with_", exp.With(expressions=expressions))
+    return Query(read.sql(query), tuple(params))
+
+
+def inlined(dialect: Dialect) -> dict[str, bool]:
+    """The argument that keeps a common table expression from being stored, where the warehouse would store it."""
+    return {} if dialect.inlines_ctes else {"materialized": False}
+
+
+def outside_query(sync: Sync, read: Relation, columns: Sequence[Column], *, now: datetime) -> Query:
+    """The query for the rows that no window holds: one row with `undated` (modified_at is NULL) and `future` (after `now`)."""
+    where = sync.dataset or "the query"
+    modified = find_column(sync.modified_at.column, columns, where)
+    column = exp.column(identifier(modified.name, read.dialect), table=exp.to_identifier(SOURCE))
+    moment = bound_value(now, modified_kind(modified, read.dialect, where), sync.zone, aligned=False)
+    future = exp.GT(this=column.copy(), expression=read.dialect.placeholder("now"))
+    counts = {"undated": column.is_(exp.null()), "future": future}
+    selected = [exp.alias_(exp.Count(this=exp.Case().when(condition, exp.Literal.number(1))), name) for name, condition in counts.items()]
+    return Query(read.sql(read.select().select(*selected)), (Param("now", modified.type, moment),))

@@ -1,0 +1,67 @@
+"""DuckDB, the embedded warehouse: a file, opened for reading only."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from klaviyo_sync.core.errors import ConfigError, Unavailable
+from klaviyo_sync.core.query import Column, Query, Relation, columns_query
+
+BATCH_ROWS = 20_000
+MEMORY_LIMIT = "160MB"
+
+
+def open_duckdb(connection: Any, label: str) -> DuckDBWarehouse:  # noqa: ARG001 - a file has nobody who watches it
+    """The warehouse of a DuckDB connection."""
+    return DuckDBWarehouse(connection.path)
+
+
+class DuckDBWarehouse:
+    """Reads a DuckDB file. Sorting and grouping spill to disk instead of growing."""
+
+    dialect = "duckdb"
+
+    def __init__(self, path: str | Path) -> None:
+        """Opens the file. Raises ConfigError when it does not exist, Unavailable when another process holds it for writing."""
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise ConfigError(f"DuckDB file {self.path} does not exist; correct `path` of the connection.")
+        try:
+            self.connection = duckdb.connect(str(self.path), read_only=True)
+        except (duckdb.IOException, duckdb.ConnectionException) as error:
+            raise Unavailable(f"DuckDB file {self.path} cannot be opened: {first_line(error)}") from None
+        self.spill = tempfile.TemporaryDirectory(prefix="klaviyo_sync_")
+        self.connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
+        self.connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'; SET temp_directory = '{self.spill.name}'")
+
+    def columns(self, relation: Relation) -> list[Column]:
+        """The columns of a table, view or SELECT. Raises ConfigError when it cannot be read."""
+        described = self.run(Query(f"DESCRIBE {columns_query(relation).sql}")).fetchall()
+        return [Column(name, type_) for name, type_, *_ in described]
+
+    def batches(self, query: Query) -> Iterator[pa.RecordBatch]:
+        """The rows, as Arrow batches of at most BATCH_ROWS. Raises ConfigError when the query is refused."""
+        yield from self.run(query).to_arrow_reader(BATCH_ROWS)
+
+    def run(self, query: Query) -> duckdb.DuckDBPyRelation:
+        """The query's lazy result."""
+        try:
+            return self.connection.sql(query.sql, params={param.name: param.value for param in query.params} or None)
+        except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException) as error:
+            raise ConfigError(f"DuckDB refused the query: {first_line(error)}") from None
+
+    def close(self) -> None:
+        """Closes the file and removes what was spilled."""
+        self.connection.close()
+        self.spill.cleanup()
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a driver's message; the rest repeats the query."""
+    return str(error).splitlines()[0]
