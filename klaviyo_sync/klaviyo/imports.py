@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from klaviyo_sync.core.packing import Batch
 from klaviyo_sync.core.result import Outcome
 from klaviyo_sync.klaviyo.answers import Answer, Json, Rejection
 from klaviyo_sync.klaviyo.client import Klaviyo, Request, StoppedError
-from klaviyo_sync.klaviyo.jobs import FEW, Patience, lost, settled, states
+from klaviyo_sync.klaviyo.jobs import Patience, listed, looked_up, lost, settled
 from klaviyo_sync.klaviyo.limits import IMPORT_PROFILES
 from klaviyo_sync.klaviyo.submission import Job, Submission
 
@@ -181,19 +182,23 @@ class _Run:
             self._changed.notify_all()
 
     def _watch(self) -> None:
+        next_look = -math.inf
         while True:
             with self._changed:
                 self._when(lambda: self._running)
                 running = list(self._running)
             now = self._klaviyo.clock()
-            due = [one for one in running if one.due <= now]
-            if not due:
-                self._klaviyo.pause(min(SLICE_SECONDS, min(one.due for one in running) - now), self._stop)
+            wait = max(next_look, min(one.due for one in running)) - now
+            if wait > 0:
+                self._klaviyo.pause(min(wait, SLICE_SECONDS), self._stop)
                 continue
-            asked = running if len(due) > FEW else due
-            found = states(self._klaviyo, [one.job.id for one in asked], self._stop)
-            for one in asked:
-                self._look(one, found.get(one.job.id))
+            found = listed(self._klaviyo, [one.job.id for one in running], self._stop) if len(running) > 1 else {}
+            for one in running:
+                if one.job.id in found:
+                    self._look(one, found[one.job.id])
+                elif one.due <= now:
+                    self._look(one, looked_up(self._klaviyo, one.job.id, self._stop))
+            next_look = now + self._patience.shortest
 
     def _look(self, one: _Watched, state: Json | None) -> None:
         """Decides on one job, given its attributes, or None when Klaviyo does not know it."""

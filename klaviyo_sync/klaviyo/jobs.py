@@ -20,7 +20,6 @@ from klaviyo_sync.klaviyo.client import Klaviyo, Request
 from klaviyo_sync.klaviyo.limits import IMPORT_ERRORS, IMPORT_JOB, IMPORT_JOBS
 from klaviyo_sync.klaviyo.submission import Job
 
-FEW = 2
 PAGE = 100
 SPARE_PAGES = 50
 STALE = timedelta(hours=6)
@@ -28,8 +27,8 @@ STALE = timedelta(hours=6)
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds: the shortest and longest between two looks at a job, how long Klaviyo may not know a job that it just
-    accepted, how long a job may take, and how long jobs of others are waited for.
+    """Seconds: the shortest and longest between two looks, how long Klaviyo may not know a job that it just accepted, how long
+    a job may take, and how long jobs of others are waited for. Two looks a second stay below 150 a minute.
     """
 
     shortest: float = 0.5
@@ -47,21 +46,22 @@ class Patience:
         return min(self.longest, max(self.shortest, age / 2))
 
 
-def states(klaviyo: Klaviyo, ids: Collection[str], stop: Event | None = None) -> dict[str, Json]:
-    """The attributes of the jobs that Klaviyo knows. Many jobs take one page of the listing instead of one request each."""
-    found: dict[str, Json] = {}
+def listed(klaviyo: Klaviyo, ids: Collection[str], stop: Event | None = None) -> dict[str, Json]:
+    """The attributes of those of the jobs that are among the newest: one page of the listing in place of a request for each."""
     wanted = set(ids)
-    if len(wanted) > FEW:
-        listing = klaviyo.pages(Request(IMPORT_JOBS, params={"sort": "-created_at", "page[size]": str(PAGE)}), stop)
-        for page in islice(listing, 1 + len(wanted) // PAGE):
-            found.update((job["id"], attributes(job)) for job in page.resources if job["id"] in wanted)
-            if len(found) == len(wanted):
-                break
-    for job_id in wanted - found.keys():
-        answer = klaviyo.request(Request(IMPORT_JOB, id=job_id), stop)
-        if isinstance(answer, Answer):
-            found[job_id] = attributes(answer.resource)
+    found: dict[str, Json] = {}
+    listing = klaviyo.pages(Request(IMPORT_JOBS, params={"sort": "-created_at", "page[size]": str(PAGE)}), stop)
+    for page in islice(listing, 1 + len(wanted) // PAGE):
+        found.update((job["id"], attributes(job)) for job in page.resources if job["id"] in wanted)
+        if len(found) == len(wanted):
+            break
     return found
+
+
+def looked_up(klaviyo: Klaviyo, job_id: str, stop: Event | None = None) -> Json | None:
+    """The attributes of one job, or None when Klaviyo does not know it."""
+    answer = klaviyo.request(Request(IMPORT_JOB, id=job_id), stop)
+    return attributes(answer.resource) if isinstance(answer, Answer) else None
 
 
 def settled(klaviyo: Klaviyo, job: Job, counts: Json, stop: Event | None = None) -> Outcome:
