@@ -175,9 +175,7 @@ class Sync(Model):
         default=None, alias="list", description="Klaviyo list that imported profiles join.", examples=["Y6nRLr"], min_length=1
     )
     on_null: OnNull = Field(default="keep", description="What a NULL does to the value in Klaviyo: keep it, or clear it.")
-    tolerance: Tolerance = Field(
-        default_factory=Tolerance, description="Above these the asset check fails as an error; below, but not zero, it warns."
-    )
+    tolerance: Tolerance = Field(default_factory=Tolerance, description="How many rows may stay behind before the window's check fails.")
     history: Literal["include", "skip"] = Field(
         default="include", description="Whether rows older than the first window go with the first window."
     )
