@@ -31,11 +31,14 @@ def window_of(windows: dg.TimeWindowPartitionsDefinition, key: str) -> Window:
 
 
 def closed(windows: dg.TimeWindowPartitionsDefinition, by: datetime, within: timedelta | None = None) -> list[str]:
-    """Keys of the windows that had ended at `by`, oldest first; `within` keeps those that ended less than so long before."""
+    """Keys of the windows that had ended at `by`, oldest first; `within` keeps those that ended less than so long before.
+
+    `by` is in UTC: times of one zone compare by the clock on the wall, which shows one hour twice when it goes back.
+    """
     if within is None or by - within <= windows.start:
         return list(windows.get_partition_keys(current_time=by))
     before = windows.get_prev_partition_window(by - within, respect_bounds=False)
-    since = max(windows.start, before.end) if before else windows.start
+    since = max(windows.start, before.end, key=datetime.timestamp) if before else windows.start
     keys = list(windows.get_partition_keys_in_time_window(dg.TimeWindow(since, by)))
     while keys and windows.time_window_for_partition_key(keys[-1]).end > by:
         keys.pop()

@@ -51,7 +51,8 @@ def sync_schedule(sync: Sync, job: dg.JobDefinition | dg.UnresolvedAssetJobDefin
         due = closed(windows, by, within=sync.catch_up)
         wanted = missing(context.instance, asset_key(sync), windows, due)
         if not wanted:
-            return dg.SkipReason(f"All {len(due)} windows that ended between {by - sync.catch_up} and {by} are imported or on their way.")
+            since, until = (moment.isoformat(" ", "minutes") for moment in (by - sync.catch_up, by))
+            return dg.SkipReason(f"All {len(due)} windows that ended between {since} and {until} are imported or on their way.")
         ranges = list(contiguous(due, wanted))
         return [run_request(keys, position) for position, keys in enumerate(ranges[:MOST_RUNS_PER_TICK])]
 

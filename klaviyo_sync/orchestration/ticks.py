@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 from croniter import croniter
 
@@ -55,14 +55,14 @@ def days_later(days: Sequence[object], months: Sequence[object], weekdays: Seque
 
 
 def settled(tick: datetime, settle: timedelta) -> datetime:
-    """The moment by which a window must have ended to be due at `tick`.
+    """The moment, in UTC, by which a window must have ended to be due at `tick`, a time in the sync's zone.
 
-    `settle` is counted by the clock on the wall where that clock jumps forward: the day's only tick comes an hour early on
-    that night, and must still find the day's window due.
+    Where the clock on the wall jumps forward, `settle` is an hour shorter: the day's only tick comes an hour early on that
+    night, and must still find the day's window due.
     """
-    by = datetime.fromtimestamp(tick.timestamp() - settle.total_seconds(), tick.tzinfo)
-    jump = (tick.utcoffset() or timedelta(0)) - (by.utcoffset() or timedelta(0))
-    return datetime.fromtimestamp(by.timestamp() + max(jump.total_seconds(), 0), tick.tzinfo)
+    by = tick.astimezone(timezone.utc) - settle
+    jump = (tick.utcoffset() or timedelta(0)) - (by.astimezone(tick.tzinfo).utcoffset() or timedelta(0))
+    return by + max(jump, timedelta(0))
 
 
 def numbers(field: Sequence[object], size: int) -> list[int]:

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.schedule_definition import ScheduleExecutionData
 
 from klaviyo_sync.core.result import Result
 from klaviyo_sync.core.sync import Sync
@@ -104,12 +105,30 @@ class Bench:
 
     def checks(self, name: str) -> dict[str | None, tuple[bool, str]]:
         """The newest evaluation of a check by window, as (passed, severity)."""
+        return {data.partition: (data.passed, data.severity.value) for data in self.evaluations(name)}
+
+    def check_metadata(self, name: str) -> Mapping[str, Any]:
+        """The metadata of the newest evaluation of a check."""
+        return self.evaluations(name)[-1].metadata
+
+    def evaluations(self, name: str) -> list[dg.AssetCheckEvaluation]:
+        """Every evaluation of a check, oldest first."""
         records = self.instance.event_log_storage.get_asset_check_execution_history(dg.AssetCheckKey(KEY, name), limit=1000)
         found = [record.event.dagster_event.event_specific_data for record in records if record.event and record.event.dagster_event]
-        evaluations = [data for data in reversed(found) if isinstance(data, dg.AssetCheckEvaluation)]
-        return {data.partition: (data.passed, data.severity.value) for data in evaluations}
+        return [data for data in reversed(found) if isinstance(data, dg.AssetCheckEvaluation)]
 
-    def tick(self, at: datetime, name: str = "loyalty_hourly") -> dg.ScheduleExecutionData | Any:
+    def failure(self, run: dg.ExecuteInProcessResult) -> str:
+        """What a failed run says."""
+        [event] = [event for event in run.all_events if event.event_type_value == "STEP_FAILURE"]
+        data = event.step_failure_data
+        return data.user_failure_data.description or "" if data.user_failure_data else str(data.error)
+
+    def everything_stored(self) -> str:
+        """Every event of every run, as Dagster stores it."""
+        runs = self.instance.get_runs()
+        return "\n".join(str(entry) for run in runs for entry in self.instance.all_logs(run.run_id))
+
+    def tick(self, at: datetime, name: str = "loyalty_hourly") -> ScheduleExecutionData:
         """What the schedule asks for at a moment."""
         repository = self.defs.get_repository_def()
         context = dg.build_schedule_context(instance=self.instance, scheduled_execution_time=at, repository_def=repository)

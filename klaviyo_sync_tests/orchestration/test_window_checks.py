@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from orchestration_bench import Bench, Imports
+import dagster as dg
+import pytest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionResolvedStatus as Status
+from orchestration_bench import KEY, Bench, Imports
 
 from klaviyo_sync.core.result import IssueKind, Result
+from klaviyo_sync.orchestration.partitions import partitions
 
-GREEN, AMBER, RED = (True, "WARN"), (False, "WARN"), (False, "ERROR")
 FIRST, SECOND, THIRD = "2024-03-04-00:00", "2024-03-04-01:00", "2024-03-04-02:00"
 PER_WINDOW = ("mapping", "consent", "delivery", "accounting")
+ERROR, WARN = "ERROR", "WARN"
+
+
+def rejected(rows: int, read: int = 1_000) -> Result:
+    """A window of which some rows have no identifier."""
+    return Result(read=read, imported=read - rows, rejected=rows, issues=Counter({IssueKind("email", "missing_identifier"): rows}))
+
+
+def failed(rows: int, read: int = 1_000) -> Result:
+    """A window of which Klaviyo could not write some rows."""
+    return Result(read=read, imported=read - rows, failed=rows, issues=Counter({IssueKind("email", "import_failed"): rows}))
 
 
 def test_a_single_run_checks_its_window(bench_of: Callable[..., Bench]) -> None:
@@ -23,11 +37,76 @@ def test_a_single_run_checks_its_window(bench_of: Callable[..., Bench]) -> None:
 
 
 def test_a_range_run_imports_once_and_checks_each_window(bench_of: Callable[..., Bench], imports: Imports) -> None:
-    """One import for neighbouring windows; the bad one in the middle is the only red one."""
-    imports.results[SECOND] = Result(read=10, imported=8, rejected=2, issues=Counter({IssueKind("email", "missing_identifier"): 2}))
+    """Neighbouring windows are imported in one call, and the bad one in the middle is the only red one, as the UI counts it."""
+    imports.results[SECOND] = rejected(20)
     bench = bench_of()
     assert bench.run(FIRST, THIRD).success
     assert imports.asked == [[FIRST, SECOND, THIRD]]
     assert bench.imported() == {FIRST, SECOND, THIRD}
     assert {window: passed for window, (passed, _) in bench.checks("mapping").items()} == {FIRST: True, SECOND: False, THIRD: True}
-    assert bench.checks("mapping")[SECOND] == RED
+    [state] = bench.instance.event_log_storage.get_asset_check_state([(dg.AssetCheckKey(KEY, "mapping"), partitions(bench.sync))]).values()
+    assert set(state.subsets[Status.FAILED].subset_value.get_partition_keys()) == {SECOND}
+    assert set(state.subsets[Status.SUCCEEDED].subset_value.get_partition_keys()) == {FIRST, THIRD}
+
+
+@pytest.mark.parametrize(
+    ("check", "result", "seen"),
+    [
+        ("mapping", rejected(10), (False, WARN)),  # 1% is tolerated
+        ("mapping", rejected(11), (False, ERROR)),
+        ("mapping", Result(read=9, imported=9, issues=Counter({IssueKind("phone", "invalid_phone"): 1})), (False, WARN)),
+        ("mapping", Result(read=9, imported=9, issues=Counter({IssueKind("name", "control_characters"): 1})), (True, WARN)),
+        ("delivery", failed(1), (False, ERROR)),  # none is tolerated
+        ("consent", Result(read=9, imported=9, issues=Counter({IssueKind("email_consent", "unknown_consent_word"): 1})), (False, ERROR)),
+        ("consent", Result(read=900, imported=900, issues=Counter({IssueKind("c", "unknown_consent_word"): 1})), (False, WARN)),
+        ("accounting", Result(read=10, imported=9), (False, ERROR)),
+    ],
+)
+def test_red_beyond_tolerance_amber_below(
+    bench_of: Callable[..., Bench], imports: Imports, check: str, result: Result, seen: tuple[bool, str]
+) -> None:
+    """Beyond what the sync tolerates a check fails as an error, below it warns, and it is never green over a lost row."""
+    imports.results[FIRST] = result
+    bench = bench_of()
+    assert bench.run(FIRST).success
+    passed, severity = bench.checks(check)[FIRST]
+    assert passed == seen[0]
+    assert passed or severity == seen[1]
+
+
+def test_checks_alone_import_nothing(bench_of: Callable[..., Bench], imports: Imports) -> None:
+    """Executed on its own, with a partition or without one as the UI does it, a check judges stored results by today's tolerance."""
+    imports.results[SECOND] = rejected(20)
+    strict = bench_of()
+    strict.run(FIRST, THIRD)
+    assert strict.checks("mapping")[SECOND] == (False, ERROR)
+    lenient = bench_of(tolerance={"rejected": "5%"})
+    assert lenient.run(SECOND, checks=["mapping"]).success
+    assert lenient.checks("mapping")[SECOND] == (False, WARN)
+    assert strict.run(checks=[*PER_WINDOW, "completeness"]).success
+    assert strict.checks("mapping") == {FIRST: (True, WARN), SECOND: (False, ERROR), THIRD: (True, WARN)}
+    assert imports.asked == [[FIRST, SECOND, THIRD]]
+    assert strict.imported() == {FIRST, SECOND, THIRD}
+
+
+def test_checks_alone_before_the_first_import(bench_of: Callable[..., Bench]) -> None:
+    """With nothing imported yet, a check of windows has nothing to say, and does not break."""
+    bench = bench_of()
+    assert bench.run(checks=list(PER_WINDOW)).success
+    assert bench.run(FIRST, checks=list(PER_WINDOW)).success
+    assert bench.checks("mapping") == {}
+
+
+def test_a_check_shows_counts_advice_and_the_file(bench_of: Callable[..., Bench], imports: Imports) -> None:
+    """A failed check says how many, which column, why, what to do, and where the rows are."""
+    imports.results[FIRST] = rejected(20)
+    bench = bench_of()
+    bench.run(FIRST)
+    metadata = bench.check_metadata("mapping")
+    [line] = metadata["issues"].records
+    assert line.data["column"] == "email"
+    assert line.data["count"] == 20
+    assert line.data["what to do"] == "Fill one of the identifier columns of this sync."
+    assert metadata["rejects_file"].value == f"rejects/loyalty/{FIRST}.csv"
+    assert metadata["rejected"].value == 20
+    assert bench.check_metadata("delivery").keys() == {"refused", "failed"}
