@@ -56,7 +56,7 @@ def sync_windows(
     started = time.monotonic()
     read = relation(sync, warehouse.dialect)
     columns = warehouse.columns(read)
-    plan = plan_mapping(sync, columns, DIALECTS[warehouse.dialect])
+    plan = plan_mapping(sync, columns, DIALECTS[warehouse.dialect], now)
     tally = Tally(windows)
     undated, future = one_row(warehouse, outside_query(sync, read, columns, now=now))
     query = window_query(sync, read, columns, lower=lower_bound(sync, windows[0]), upper=windows[-1].end, now=now)

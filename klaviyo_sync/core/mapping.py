@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -14,12 +15,13 @@ import pyarrow.compute as pc
 from klaviyo_sync.core.attributes import ATTRIBUTES
 from klaviyo_sync.core.cleaning import Cleaned, cleaner_for_attribute, cleaner_for_phone, cleaner_for_property
 from klaviyo_sync.core.cleaning.cells import Form
+from klaviyo_sync.core.consent import ConsentTarget, Statements, state
 from klaviyo_sync.core.dialects import Dialect, Kind
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.frames import arrow, series, true_at
 from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.query import Column, find_column
-from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.core.sync import Channel, ConsentField, Sync
 
 PROPERTY = "properties."
 ISSUE_COLUMNS = ("row", "column", "code", "message")
@@ -46,12 +48,14 @@ class Target:
 
 @dataclass(frozen=True)
 class Plan:
-    """How the rows of one sync become profiles: a target per mapped column, and the kind of `modified_at`."""
+    """How the rows of one sync become profiles in one run: a target per mapped column, the consent columns, `modified_at`, and what now is."""
 
     targets: tuple[Target, ...]
+    consents: tuple[ConsentTarget, ...]
     modified_at: str
     modified_kind: Kind
     zone: ZoneInfo
+    now: datetime
 
     @property
     def identifiers(self) -> tuple[Target, ...]:
@@ -59,7 +63,7 @@ class Plan:
         return tuple(target for target in self.targets if target.identifier)
 
 
-def plan_mapping(sync: Sync, columns: Sequence[Column], dialect: Dialect) -> Plan:
+def plan_mapping(sync: Sync, columns: Sequence[Column], dialect: Dialect, now: datetime) -> Plan:
     """The plan for a sync over the columns that its dataset really has. Raises ConfigError for columns that cannot be sent."""
     where = sync.dataset or "the query"
 
@@ -85,11 +89,23 @@ def plan_mapping(sync: Sync, columns: Sequence[Column], dialect: Dialect) -> Pla
         entry = sync.properties[name]
         return Target(PROPERTY + name, entry.column, cleaner_for_property(entry, kind_of(entry.column, f"properties.{name}"), sync.zone))
 
+    def consent_target(channel: Channel, entry: ConsentField) -> ConsentTarget:
+        return ConsentTarget(
+            channel,
+            entry.column,
+            kind_of(entry.column, f"consent.{channel}") if entry.column else "text",
+            entry.timestamp,
+            kind_of(entry.timestamp, f"consent.{channel}.timestamp") if entry.timestamp else "instant",
+        )
+
+    consents = sync.consent.channels() if sync.consent else {}
     return Plan(
         (*map(attribute_target, sync.profile), *map(property_target, sync.properties)),
+        tuple(consent_target(channel, entry) for channel, entry in consents.items()),
         sync.modified_at.column,
         kind_of(sync.modified_at.column, "modified_at"),
         sync.zone,
+        now,
     )
 
 
@@ -99,13 +115,15 @@ class Mapped:
 
     `profiles`: one row per row, one column per target path, cells ready to be written as JSON in their `forms`.
     `issues`: ISSUE_COLUMNS, one row per cell that could not go out as it is, `row` being the position in the frame.
+    `statements`: what each row states for each channel of consent.
     `rejected`: positions of rows that cannot go out at all (their issues are among `issues`).
     """
 
     profiles: pd.DataFrame
     forms: Mapping[str, Form]
     issues: pd.DataFrame
-    rejected: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    statements: Mapping[Channel, Statements]
+    rejected: np.ndarray
 
 
 def clean_target(target: Target, frame: pd.DataFrame) -> Cleaned:
@@ -129,16 +147,21 @@ def issue_frame(parts: Sequence[tuple[np.ndarray, str, str]]) -> pd.DataFrame:
 def map_frame(frame: pd.DataFrame, plan: Plan) -> Mapped:
     """The rows as profile cells, with the issues of every cell that could not go out as it is."""
     cleaned = {target: clean_target(target, frame) for target in plan.targets}
-    parts = [(np.flatnonzero(true_at(flag.where)), target.column, flag.code) for target, found in cleaned.items() for flag in found.flags]
+    identifiers = {target.path: cleaned[target].cells for target in plan.identifiers}
+    statements = {target.channel: state(target, frame, identifiers, plan.now, plan.zone) for target in plan.consents}
+    flags = [(target.column, flag) for target, found in cleaned.items() for flag in found.flags]
+    flags += [flag for stated in statements.values() for flag in stated.flags]
+    parts = [(np.flatnonzero(true_at(flag.where)), column, flag.code) for column, flag in flags]
     nobody = np.ones(len(frame), dtype=bool)
-    for target in plan.identifiers:
-        nobody &= true_at(cleaned[target].cells.is_null())
+    for cells in identifiers.values():
+        nobody &= true_at(cells.is_null())
     rejected = np.flatnonzero(nobody)
     parts.append((rejected, ", ".join(target.column for target in plan.identifiers), "missing_identifier"))
     return Mapped(
         pd.DataFrame({target.path: series(found.cells) for target, found in cleaned.items()}, copy=False),
         {target.path: found.form for target, found in cleaned.items()},
         issue_frame(parts),
+        statements,
         rejected,
     )
 

@@ -8,6 +8,7 @@ the others are parsed, once per distinct number and country. Both ways give the 
 from __future__ import annotations
 
 from functools import cache
+from typing import NamedTuple
 
 import phonenumbers
 import pyarrow as pa
@@ -16,10 +17,11 @@ import pycountry
 from phonenumbers import PhoneMetadata, PhoneNumberDesc
 
 from klaviyo_sync.core.cleaning.cells import Cleaned, Flag, trimmed, without_control_characters
-from klaviyo_sync.core.frames import keep_where
+from klaviyo_sync.core.frames import by_distinct, keep_where, replaced
 
 PUNCTUATION = r"[\s().\-/\x{00a0}\x{2010}-\x{2015}]"
 DECORATED = r"[^+0-9]"
+DIGITS = r"^[0-9]{4,15}$"
 E164 = r"^\+[1-9][0-9]{6,14}$"
 LONGEST_CALLING_CODE = 3
 
@@ -34,6 +36,9 @@ COUNTRY_ALIASES = {
     "U.S.": "US",
     "U.S.A.": "US",
 }
+
+# libphonenumber does not take the 0 from every number there that looks as if it had one.
+ALWAYS_PARSED = frozenset({"IL"})
 
 TYPES = ("fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "personal_number", "voip", "pager", "uan", "voicemail")
 
@@ -80,16 +85,13 @@ def calling_code(prefix: str) -> str | None:
 
 def valid_e164(numbers: pa.Array) -> pa.Array:
     """Which texts are valid numbers in E.164 form; false for everything else, NULL too."""
-    valid = pc.fill_null(pc.match_substring_regex(numbers, E164), fill_value=False)
-    prefixes = pc.utf8_slice_codeunits(numbers.filter(valid), 0, LONGEST_CALLING_CODE + 1)
-    codes = {code for prefix in pc.unique(prefixes).to_pylist() if (code := calling_code(prefix)) is not None}
-    settled = pa.array([False] * 0, pa.bool_())
-    settled = pc.if_else(valid, False, False)
-    for code in sorted(codes):
-        here = pc.and_(valid, pc.starts_with(numbers, "+" + code))
-        here = pc.fill_null(here, fill_value=False)
-        settled = pc.replace_with_mask(settled, here, pc.match_substring_regex(numbers.filter(here), valid_pattern(code)))
-    return settled
+    shaped = pc.fill_null(pc.match_substring_regex(numbers, E164), fill_value=False)
+    valid = pc.and_(shaped, pc.is_null(shaped))
+    prefixes = pc.unique(pc.utf8_slice_codeunits(numbers.filter(shaped), 0, LONGEST_CALLING_CODE + 1)).to_pylist()
+    for code in sorted({code for prefix in prefixes if (code := calling_code(prefix)) is not None}):
+        here = pc.and_(shaped, pc.fill_null(pc.starts_with(numbers, "+" + code), fill_value=False))
+        valid = pc.replace_with_mask(valid, here, pc.match_substring_regex(numbers.filter(here), valid_pattern(code)))
+    return valid
 
 
 @cache
@@ -113,6 +115,50 @@ def parsed(number: str, country: str | None) -> str | None:
     return phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164) if phonenumbers.is_valid_number(found) else None
 
 
+@cache
+def region_of(country: str | None, default: str | None) -> str | None:
+    """The ISO code that a number without a calling code is read by."""
+    return (region(country) if country else None) or default
+
+
+class Home(NamedTuple):
+    """How a country writes its national numbers: its calling code, what is dialled before them, and patterns for both."""
+
+    code: str
+    prefix: str
+    prefix_rule: str
+
+
+@cache
+def home_of(iso: str) -> Home:
+    """The country's ways, from libphonenumber's plan for it."""
+    plan = PhoneMetadata.metadata_for_region(iso, None)
+    prefix = plan.national_prefix or "" if plan is not None else ""
+    rule = plan.national_prefix_for_parsing or prefix if plan is not None else prefix
+    return Home(str(phonenumbers.country_code_for_region(iso)), f"^{prefix}", f"^(?:{rule})")
+
+
+def national_e164(numbers: pa.Array, homes: pa.Array) -> pa.Array:
+    """The E.164 form of numbers in plain national digits, by the ISO code of their country; NULL where only parsing can tell.
+
+    Left to parsing are numbers with more before them than the country's prefix (a carrier's code), and those that begin
+    like their own calling code.
+    """
+    found = pa.nulls(len(numbers), pa.string())
+    digits = pc.fill_null(pc.match_substring_regex(numbers, DIGITS), fill_value=False)
+    for iso in sorted({*pc.drop_null(pc.unique(homes.filter(digits))).to_pylist()} - ALWAYS_PARSED):
+        home = home_of(iso)
+        here = pc.and_(digits, pc.fill_null(pc.equal(homes, iso), fill_value=False))
+        dialled = numbers.filter(here)
+        national = pc.replace_substring_regex(dialled, home.prefix, "")
+        simple = pc.equal(pc.replace_substring_regex(dialled, home.prefix_rule, ""), national)
+        simple = pc.and_not(simple, pc.starts_with(national, home.code))
+        candidates = pc.binary_join_element_wise("+" + home.code, national, "")
+        valid = pc.and_(simple, pc.match_substring_regex(candidates, valid_pattern(home.code)))
+        found = pc.replace_with_mask(found, here, keep_where(valid, candidates))
+    return found
+
+
 def clean_phone(texts: pa.Array, countries: pa.Array | None, default_country: str | None) -> Cleaned:
     """The numbers in E.164 form; blank cells count as missing.
 
@@ -120,34 +166,41 @@ def clean_phone(texts: pa.Array, countries: pa.Array | None, default_country: st
     """
     cells, flags = without_control_characters(texts)
     cells = trimmed(cells)
-    decorated = pc.fill_null(pc.match_substring_regex(cells, DECORATED), fill_value=False)
-    bare = cells
-    if pc.any(decorated).as_py():
-        bare = pc.replace_with_mask(cells, decorated, pc.replace_substring_regex(cells.filter(decorated), PUNCTUATION, ""))
-    settled = valid_e164(bare)
-    open_ = pc.and_(pc.invert(settled), cells.is_valid())
-    if not pc.any(open_).as_py():
-        return Cleaned(keep_where(settled, bare), "text", flags)
-    spelled = cells.filter(open_)
-    homes = pa.nulls(len(spelled), pa.string()) if countries is None else countries.filter(open_)
-    found, homeless = parse_all(spelled, homes, default_country)
-    numbers = pc.replace_with_mask(keep_where(settled, bare), open_, found)
-    none = pc.if_else(open_, False, False)
-    without_country = pc.replace_with_mask(none, open_, homeless)
-    invalid = pc.replace_with_mask(none, open_, pc.and_(found.is_null(), pc.invert(homeless)))
-    return Cleaned(numbers, "text", (*flags, Flag("invalid_phone", invalid), Flag("phone_without_country", without_country)))
+    bare = replaced(cells, pc.match_substring_regex(cells, DECORATED), lambda some: pc.replace_substring_regex(some, PUNCTUATION, ""))
+    numbers = keep_where(valid_e164(bare), bare)
+    unsettled = pc.and_(cells.is_valid(), numbers.is_null())
+    if not pc.any(unsettled).as_py():
+        return Cleaned(numbers, "text", flags)
+    spelled, homes = cells.filter(unsettled), home_regions(texts, countries, default_country).filter(unsettled)
+    found = national_e164(bare.filter(unsettled), homes)
+    found = replaced(found, found.is_null(), lambda _: parse_all(spelled.filter(found.is_null()), homes.filter(found.is_null())))
+    lost = pc.and_(found.is_null(), spelled.is_valid())
+    homeless = pc.and_(lost, pc.and_(homes.is_null(), pc.invert(pc.starts_with(spelled, "+"))))
+    nowhere = pc.and_(unsettled, pc.is_null(unsettled))
+    return Cleaned(
+        pc.replace_with_mask(numbers, unsettled, found),
+        "text",
+        (
+            *flags,
+            Flag("invalid_phone", pc.replace_with_mask(nowhere, unsettled, pc.and_not(lost, homeless))),
+            Flag("phone_without_country", pc.replace_with_mask(nowhere, unsettled, homeless)),
+        ),
+    )
 
 
-def parse_all(numbers: pa.Array, countries: pa.Array, default_country: str | None) -> tuple[pa.Array, pa.Array]:
-    """Each number in E.164 form or NULL, and whether it is NULL for want of a country. Each distinct pair is parsed once."""
+def home_regions(texts: pa.Array, countries: pa.Array | None, default_country: str | None) -> pa.Array:
+    """The ISO code that each number is read by when it names none itself; NULL where nobody knows."""
+    default = pa.scalar(default_country, pa.string())
+    if countries is None:
+        return pa.repeat(default, len(texts)) if default_country else pa.nulls(len(texts), pa.string())
+    return pc.coalesce(by_distinct(countries, lambda country: region_of(country, default_country)), default)
+
+
+def parse_all(numbers: pa.Array, homes: pa.Array) -> pa.Array:
+    """Each number in E.164 form or NULL; each distinct number and country is parsed once."""
     known: dict[tuple[str, str | None], str | None] = {}
-    found: list[str | None] = []
-    homeless: list[bool] = []
-    for number, country in zip(numbers.to_pylist(), countries.to_pylist(), strict=True):
-        home = (region(country) if country else None) or default_country
-        pair = (number, home)
+    pairs = list(zip(numbers.to_pylist(), homes.to_pylist(), strict=True))
+    for pair in pairs:
         if pair not in known:
-            known[pair] = parsed(number, home)
-        found.append(known[pair])
-        homeless.append(known[pair] is None and home is None and not number.startswith("+"))
-    return pa.array(found, pa.string()), pa.array(homeless, pa.bool_())
+            known[pair] = parsed(*pair)
+    return pa.array([known[pair] for pair in pairs], pa.string())
