@@ -19,7 +19,8 @@ from klaviyo_sync.core.result import FATES, Fate, Outcome, Reason
 from klaviyo_sync.klaviyo.answers import ApiError, Json, mapping, redact
 
 PLACE = re.compile(r"/profiles/data/(\d{1,9})(?=/|$)")
-LEAF = re.compile(r"(?:^|/)attributes/(.+)$|/(id)$")
+LONGEST_REASON = 1_000
+LEAF = re.compile(r"(?:^|/)attributes/(?!profiles(?:/|$))(.+)$|/(id)$")
 
 
 def place(pointer: str, rows: int) -> int | None:
@@ -36,8 +37,8 @@ def attribute(pointer: str) -> str | None:
 
 
 def reason(code: str, error: ApiError) -> Reason:
-    """The reason that an error gives, in Klaviyo's words."""
-    return Reason(code, attribute(error.pointer), error.detail or error.title)
+    """The reason that an error gives, in Klaviyo's words, cut short."""
+    return Reason(code, attribute(error.pointer), (error.detail or error.title)[:LONGEST_REASON])
 
 
 def whole(rows: pa.Table, fate: Fate, why: Reason) -> Outcome:

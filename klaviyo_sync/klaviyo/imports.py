@@ -12,13 +12,12 @@ from types import TracebackType
 from klaviyo_sync.core.packing import Batch
 from klaviyo_sync.core.result import Outcome
 from klaviyo_sync.klaviyo.answers import Answer, Json, Rejection
-from klaviyo_sync.klaviyo.client import Klaviyo, Request, StoppedError
+from klaviyo_sync.klaviyo.client import SLICE_SECONDS, Klaviyo, Request, StoppedError
 from klaviyo_sync.klaviyo.jobs import Patience, listed, looked_up, lost, settled
 from klaviyo_sync.klaviyo.limits import IMPORT_PROFILES
 from klaviyo_sync.klaviyo.submission import Job, Submission
 
 READERS = 2
-SLICE_SECONDS = 0.2
 
 
 def import_batches(

@@ -91,8 +91,8 @@ class Submission:
             return [(left, round_ + 1)] if round_ < ROUNDS or len(left) == 1 else [(half, 1) for half in left.halves()]
         if len(part) > 1:
             return [(half, 1) for half in part.halves()]
-        said = answer.errors[0].detail or answer.errors[0].title if answer.errors else f"Refused with status {answer.status}."
-        self._refuse(part.rows, [Reason("refused", None, said)])
+        unnamed = Reason("refused", None, f"Klaviyo refused the profile with status {answer.status} and gave no reason.")
+        self._refuse(part.rows, [reason("refused", answer.errors[0]) if answer.errors else unnamed])
         self.blind += 1
         if self.blind >= BLIND_LIMIT and not self.accepted:
             raise Refused(

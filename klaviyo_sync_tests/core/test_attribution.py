@@ -116,6 +116,7 @@ def test_an_ambiguous_copy_names_no_row() -> None:
         ("/data/attributes/profiles/data/17/attributes/properties/Loyalty Balance", "properties.Loyalty Balance"),
         ("/data/attributes/profiles/data/17/id", "id"),
         ("/data/attributes/profiles/data/17", None),
+        ("/data/attributes/profiles/data", None),
         ("/data/attributes/email", "email"),
         ("/data/attributes", None),
         ("/data", None),
