@@ -27,20 +27,19 @@ _ATTRIBUTES = TEXTS | NESTED
 _LOCATION = PLACES | DEGREES
 _PROFILE = frozenset(("type", "id", "attributes", "meta"))
 _META = frozenset(("patch_properties", "patch_identifiers"))
-_TEXT_TYPES = frozenset((str, NoneType))
 _LOCATION_TYPES = frozenset((str, int, float, NoneType))
 
 MAX_EMAIL = 100
 MAX_PROFILE_BYTES = 100_000
-_EMAIL = re.compile(
-    r"[A-Za-z0-9!#$%&'*+\-=?^_`{|}~]+(?:\.[A-Za-z0-9!#$%&'*+\-=?^_`{|}~]+)*"
-    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])",
-)
-_CALLING_CODES = "|".join(str(code) for code in sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE, reverse=True))
-_PHONE = re.compile(rf"\+(?=\d{{7,15}}\Z)(?:{_CALLING_CODES})\d+")
+_ATOM = r"[A-Za-z0-9!#$%&'*+\-=?^_`{|}~]+"
+_LABEL = r"[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*"
+_EMAIL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+(?=[A-Za-z][A-Za-z0-9-]){_LABEL}")
+_CALLING_CODES = frozenset(str(code) for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+_PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
 
 _is_email = _EMAIL.fullmatch
 _is_phone = _PHONE.fullmatch
+_texts = "".join
 
 
 def long_integer(at: str) -> dict[str, Any]:
@@ -55,34 +54,42 @@ def email_in_order(value: object) -> bool:
 
 def phone_in_order(value: object) -> bool:
     """Whether the value is written in E.164 with a country code that exists."""
-    return isinstance(value, str) and _is_phone(value) is not None
+    return (
+        isinstance(value, str)
+        and _is_phone(value) is not None
+        and (value[1] in _CALLING_CODES or value[1:3] in _CALLING_CODES or value[1:4] in _CALLING_CODES)
+    )
 
 
 def in_order(profile: Any) -> bool:
-    """Whether a profile has nothing to object to. A profile for which this is False may still turn out to be fine."""
+    """Whether a profile has nothing to object to, and no null. If not, `problems` has the last word."""
     try:
         attributes = profile["attributes"]
-        if profile["type"] != "profile" or not profile.keys() <= _PROFILE or not attributes.keys() <= _ATTRIBUTES:
+        if profile["type"] != "profile" or len(profile) != 2 or not attributes.keys() <= _ATTRIBUTES:  # noqa: PLR2004 - neither id nor meta
             return False
         rest: dict[str, Any] = attributes.copy()
-        email = rest.get("email")
-        phone = rest.get("phone_number")
         location = rest.pop("location", None)
         properties = rest.pop("properties", None)
+        _texts(rest.values())  # raises TypeError for what is not text
+        email = rest.get("email")
+        phone = rest.get("phone_number")
         return (
-            {*map(type, rest.values())} <= _TEXT_TYPES
-            and (email is None or (len(email) <= MAX_EMAIL and _is_email(email) is not None))
-            and (phone is None or _is_phone(phone) is not None)
+            (email is None or (len(email) <= MAX_EMAIL and _is_email(email) is not None))
+            and (phone is None or phone_in_order(phone))
             and bool(email or phone or rest.get("external_id"))
-            and (
-                location is None
-                or (location.keys() <= _LOCATION and ({*map(type, location.values())} == {str} or not list(_location(location, ""))))
-            )
+            and (location is None or _location_in_order(location))
             and (properties is None or type(properties) is dict)
-            and len(profile) == 2  # noqa: PLR2004 - type and attributes: neither id nor meta
         )
     except (AttributeError, KeyError, TypeError):
         return False
+
+
+def _location_in_order(location: dict[str, Any]) -> bool:
+    try:
+        _texts(location.values())
+    except TypeError:
+        return not any(_location(location, ""))
+    return location.keys() <= _LOCATION
 
 
 def problems(profile: Any, at: str, *, sms: bool, needs_identifier: bool = True) -> list[dict[str, Any]]:
@@ -121,15 +128,16 @@ def _attributes(attributes: Mapping[str, Any], at: str) -> Iterator[dict[str, An
             yield problem("invalid", f"'{name}' is not a valid field for the resource 'profile'.", f"{at}/{name}")
         elif name in TEXTS and not isinstance(value, (str, NoneType)):
             yield problem("invalid", f"Invalid value for '{name}': a string is expected.", f"{at}/{name}")
-        elif name == "location" and not isinstance(value, dict):
-            yield problem("invalid", "Invalid value for 'location': an object is expected.", f"{at}/location")
         elif name == "location":
             yield from _location(value, f"{at}/location")
         elif name == "properties" and not isinstance(value, (dict, NoneType)):
             yield problem("invalid", "Invalid value for 'properties': an object is expected.", f"{at}/properties")
 
 
-def _location(location: Mapping[str, Any], at: str) -> Iterator[dict[str, Any]]:
+def _location(location: Any, at: str) -> Iterator[dict[str, Any]]:
+    if not isinstance(location, dict):
+        yield problem("invalid", "Invalid value for 'location': an object is expected.", at)
+        return
     for name, value in location.items():
         if name not in _LOCATION:
             yield problem("invalid", f"'{name}' is not a valid field of a location.", f"{at}/{name}")

@@ -14,6 +14,7 @@ from dataclasses import replace
 from klaviyo_sync.sandbox import control
 from klaviyo_sync.sandbox.answers import JSON_API, Answer, ApiError, problem, refusal
 from klaviyo_sync.sandbox.endpoints import ROUTES
+from klaviyo_sync.sandbox.limits import Tier
 from klaviyo_sync.sandbox.query import bad_parameter
 from klaviyo_sync.sandbox.request import Request
 from klaviyo_sync.sandbox.routes import Route
@@ -51,7 +52,7 @@ def _given(sandbox: Sandbox, request: Request, route: Route | None, known_path: 
         if scopes is not None and not route.scopes <= scopes:
             missing = ", ".join(sorted(route.scopes - scopes))
             raise refusal("permission_denied", f"The key lacks the scopes: {missing}.")
-        headers = _take(sandbox, route)
+        headers = _take(sandbox, *route.quota(request))
         for name in request.query:
             if name not in route.parameters:
                 raise bad_parameter(name, f"'{name}' is not a parameter of this endpoint.")
@@ -83,12 +84,12 @@ def _scopes(sandbox: Sandbox, request: Request) -> frozenset[str] | None:
     raise refusal("authentication_failed", detail, "/data/")
 
 
-def _take(sandbox: Sandbox, route: Route) -> dict[str, str]:
+def _take(sandbox: Sandbox, name: str, tier: Tier) -> dict[str, str]:
     """The rate-limit headers of a request that may pass. Raises the 429, which has none of them."""
     if not sandbox.limited:
         return {}
     with sandbox.lock:
-        grant = sandbox.limits.take(route.operation, route.tier, sandbox.elapsed())
+        grant = sandbox.limits.take(name, tier, sandbox.elapsed())
     if grant.allowed:
         return grant.headers
     seconds = max(1, math.ceil(grant.wait / sandbox.time_scale))

@@ -23,12 +23,8 @@ KEPT_SECONDS = 7 * 24 * 3600.0
 """How long a job can be read: seven days after it was made."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """One profile of a job: as it was sent, and its attributes encoded without nulls."""
-
-    profile: dict[str, Any]
-    text: bytes
+Row = tuple[dict[str, Any], bytes]
+"""One profile of a job, and its attributes encoded. They hold no nulls."""
 
 
 @dataclass(frozen=True)

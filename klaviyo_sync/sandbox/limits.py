@@ -1,4 +1,4 @@
-"""Rate limits: two fixed windows per endpoint, one second and one minute, shared by all keys of the account.
+"""Rate limits: two fixed windows for each endpoint, one second and one minute, shared by all keys of the account.
 
 https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling#rate-limits
 """
@@ -40,13 +40,13 @@ class Limits:
     def __init__(self) -> None:
         self._counts: dict[tuple[str, float], tuple[int, int]] = {}
 
-    def take(self, operation: str, tier: Tier, at: float) -> Grant:
-        """Counts one request of an endpoint at a sandbox time. A refused request is not counted."""
+    def take(self, name: str, tier: Tier, at: float) -> Grant:
+        """Counts one request against a quota at a sandbox time. A refused request is not counted."""
         used: dict[float, tuple[int, int]] = {}
         waits = [0.0]
         for length, most in ((1.0, tier.burst), (MINUTE, tier.steady)):
             window = math.floor(at / length)
-            last, count = self._counts.get((operation, length), (window, 0))
+            last, count = self._counts.get((name, length), (window, 0))
             count = count if last == window else 0
             used[length] = (window, count + 1)
             if count >= most:
@@ -54,7 +54,7 @@ class Limits:
         if len(waits) > 1:
             return Grant(allowed=False, wait=max(waits), headers={})
         for length, window_count in used.items():
-            self._counts[operation, length] = window_count
+            self._counts[name, length] = window_count
         headers = {
             "RateLimit-Limit": f"{tier.burst}, {tier.burst};w=1, {tier.steady};w=60",
             "RateLimit-Remaining": str(tier.burst - used[1.0][1]),

@@ -34,11 +34,6 @@ def _base32(number: int, length: int) -> str:
     return "".join(_DIGITS[number >> shift & 31] for shift in range(5 * (length - 1), -1, -5))
 
 
-def key(identifier: str, value: str) -> str:
-    """How an identifier is compared: e-mail addresses whatever their case."""
-    return value.lower() if identifier == "email" else value
-
-
 def without_nulls(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes less every null, also those directly inside `location` and `properties`."""
     kept = {}
@@ -120,7 +115,7 @@ class Profiles:
                 return self.number(value)
             except UnknownProfileError:
                 return None
-        return self._owners[identifier].get(key(identifier, value))
+        return self._owners[identifier].get(value.lower() if identifier == "email" else value)
 
     def upsert(self, id_: str | None, attributes: Mapping[str, Any], at: float, text: bytes | None = None) -> tuple[int, bool]:
         """The number of the profile that was written, and whether it is new.
@@ -129,44 +124,58 @@ class Profiles:
         `text` is `attributes` encoded, when the caller has it already; it must hold no null then.
         Raises TakenError when another identifier belongs to somebody else, UnknownProfileError for an unknown `id`.
         """
-        number = self.number(id_) if id_ else None
-        taken: tuple[str, int] | None = None
-        for identifier, owners in self._owners.items():
-            value = attributes.get(identifier)
-            if not value:
-                continue
-            owner = owners.get(value.lower() if identifier == "email" else value)
-            if owner is None:
-                continue
-            if number is None:
-                number = owner
-            elif number != owner and taken is None:
-                taken = identifier, owner
-        if taken is not None:
-            raise TakenError(*taken)
+        number = self._meant(id_, attributes)
         if number is None:
             number = len(self._texts)
-            self._texts.append(text or orjson.dumps(without_nulls(attributes)))
+            self._texts.append(text or bytes(memoryview(orjson.dumps(without_nulls(attributes)))))
             self._created.append(at)
             self._updated.append(at)
-            self._own(number, attributes)
+            for identifier, value in self._identifiers(attributes):
+                self._owners[identifier][value] = number
             return number, True
         if self._texts[number] != text:
-            self.replace(number, merged(self.attributes(number), attributes), at)
+            old = self.attributes(number)
+            self._write(number, old, merged(old, attributes))
         self._updated[number] = at
         return number, False
 
-    def replace(self, number: int, attributes: Mapping[str, Any], at: float) -> None:
-        """Writes a profile anew, identifiers included."""
-        for identifier, value in self.attributes(number).items():
-            if identifier in self._owners and attributes.get(identifier) != value:
-                self._owners[identifier].pop(key(identifier, value), None)
-        self._texts[number] = orjson.dumps(attributes)
-        self._updated[number] = at
-        self._own(number, attributes)
+    def _meant(self, id_: str | None, attributes: Mapping[str, Any]) -> int | None:
+        number = self.number(id_) if id_ else None
+        taken: TakenError | None = None
+        for identifier, value in self._identifiers(attributes):
+            owner = self._owners[identifier].get(value)
+            if owner is None or owner == number:
+                continue
+            if number is None:
+                number = owner
+            elif taken is None:
+                taken = TakenError(identifier, owner)
+        if taken is not None:
+            raise taken
+        return number
 
-    def _own(self, number: int, attributes: Mapping[str, Any]) -> None:
-        for identifier, owners in self._owners.items():
-            value = attributes.get(identifier)
-            if value:
-                owners[value.lower() if identifier == "email" else value] = number
+    @staticmethod
+    def _identifiers(attributes: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """The identifiers that are there, in the order of RANK, as they are compared."""
+        found = []
+        if value := attributes.get("external_id"):
+            found.append(("external_id", value))
+        if value := attributes.get("email"):
+            found.append(("email", value.lower()))
+        if value := attributes.get("phone_number"):
+            found.append(("phone_number", value))
+        return found
+
+    def replace(self, number: int, attributes: dict[str, Any], at: float) -> None:
+        """Writes a profile anew, identifiers included."""
+        self._write(number, self.attributes(number), attributes)
+        self._updated[number] = at
+
+    def _write(self, number: int, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+        self._texts[number] = bytes(memoryview(orjson.dumps(new)))  # a copy of the right size: orjson's own keeps spare room
+        before, after = self._identifiers(old), self._identifiers(new)
+        if before != after:
+            for identifier, value in before:
+                del self._owners[identifier][value]
+            for identifier, value in after:
+                self._owners[identifier][value] = number

@@ -20,7 +20,8 @@ _PART = re.compile(r"\{(\w+)\}")
 class Route:
     """One endpoint: `operation` is its name in Klaviyo's OpenAPI document, and in faults and counts.
 
-    `parameters` are the query parameters it takes; `most_bytes` is the largest body.
+    `parameters` are the query parameters it takes; `most_bytes` is the largest body. `costly` holds the query parameters
+    that have limits of their own, as (parameter, value, tier).
     """
 
     method: str
@@ -31,11 +32,19 @@ class Route:
     scopes: frozenset[str]
     parameters: frozenset[str] = frozenset()
     most_bytes: int = 5_000_000
+    costly: tuple[tuple[str, str, Tier], ...] = ()
 
     @property
     def writes(self) -> bool:
         """Whether the request has a body."""
         return self.method != "GET"
+
+    def quota(self, request: Request) -> tuple[str, Tier]:
+        """What a request counts against: a name, and how many are allowed."""
+        for parameter, value, tier in self.costly:
+            if value in (request.names(parameter) or ()):
+                return f"{self.operation}?{value}", tier
+        return self.operation, self.tier
 
 
 class RouteTable:

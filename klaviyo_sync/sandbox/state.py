@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from klaviyo_sync.sandbox.answers import Answer
 from klaviyo_sync.sandbox.checks import MAX_PROFILE_BYTES
@@ -125,19 +125,18 @@ class Sandbox:
         """Writes the rows of a job, last row first: Klaviyo promises no order, so nobody may rely on the obvious one."""
         faults = self.faults.for_rows()
         numbers: dict[int, None] = {}
-        for row in reversed(job.rows):
+        for profile, text in reversed(job.rows):
             self.rows_seen += 1
-            failure = self._failure(row, faults)
+            failure = self._failure(profile, text, faults)
             if failure is None:
                 try:
-                    attributes = row.profile["attributes"]
-                    numbers[self.profiles.upsert(row.profile.get("id"), attributes, job.completed, row.text)[0]] = None
+                    numbers[self.profiles.upsert(profile.get("id"), profile["attributes"], job.completed, text)[0]] = None
                 except TakenError as error:
                     detail = "A profile already exists with one of these identifiers."
-                    failure = Failure(row.profile, "duplicate_profile", "Conflict.", detail, f"/data/attributes/{error.identifier}")
+                    failure = Failure(profile, "duplicate_profile", "Conflict.", detail, f"/data/attributes/{error.identifier}")
                 except UnknownProfileError:
-                    detail = f"A profile with id `{row.profile['id']}` does not exist."
-                    failure = Failure(row.profile, "not_found", "Not found.", detail, "/data/id")
+                    detail = f"A profile with id `{profile['id']}` does not exist."
+                    failure = Failure(profile, "not_found", "Not found.", detail, "/data/id")
             if failure is not None:
                 job.failures.append(failure)
         for list_id in job.lists:
@@ -147,10 +146,10 @@ class Sandbox:
         job.profiles.extend(numbers)
         job.done = job.total - len(job.failures)
 
-    def _failure(self, row: Row, faults: list[RowFault]) -> Failure | None:
-        if len(row.text) > MAX_PROFILE_BYTES:
-            return Failure(row.profile, "invalid", "Invalid input.", "The profile is larger than 100 KB.", "/data")
+    def _failure(self, profile: dict[str, Any], text: bytes, faults: list[RowFault]) -> Failure | None:
+        if len(text) > MAX_PROFILE_BYTES:
+            return Failure(profile, "invalid", "Invalid input.", "The profile is larger than 100 KB.", "/data")
         for fault in faults:
-            if fault.hits(row.profile, self.rows_seen):
-                return Failure(row.profile, fault.code, fault.title, fault.detail, fault.pointer)
+            if fault.hits(profile, self.rows_seen):
+                return Failure(profile, fault.code, fault.title, fault.detail, fault.pointer)
         return None

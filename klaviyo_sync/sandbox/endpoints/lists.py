@@ -6,7 +6,7 @@ from typing import Any
 
 from klaviyo_sync.sandbox.answers import Answer, document, not_found, stamp
 from klaviyo_sync.sandbox.endpoints.profiles import MATCHING, matching, render_profile
-from klaviyo_sync.sandbox.limits import L
+from klaviyo_sync.sandbox.limits import XS, L
 from klaviyo_sync.sandbox.query import Paging, conditions, order, paged, sparse
 from klaviyo_sync.sandbox.request import Request
 from klaviyo_sync.sandbox.routes import Route
@@ -56,8 +56,12 @@ def get_lists(sandbox: Sandbox, request: Request) -> Answer:
 
 
 def get_list(sandbox: Sandbox, request: Request) -> Answer:
-    """One list."""
-    return document(200, render_list(request, find_list(sandbox, request)), request.address())
+    """One list, with its `profile_count` when it is asked for."""
+    one = find_list(sandbox, request)
+    data = render_list(request, one)
+    if "profile_count" in (request.names("additional-fields[list]") or ()):
+        data["attributes"]["profile_count"] = len(one.members)
+    return document(200, data, request.address())
 
 
 def get_list_profiles(sandbox: Sandbox, request: Request) -> Answer:
@@ -81,7 +85,16 @@ _READ = frozenset(("lists:read",))
 
 ROUTES = (
     Route("GET", "/api/lists", "get_lists", get_lists, L, _READ, _PAGES | {"fields[list]"}),
-    Route("GET", "/api/lists/{id}", "get_list", get_list, L, _READ, frozenset(("fields[list]",))),
+    Route(
+        "GET",
+        "/api/lists/{id}",
+        "get_list",
+        get_list,
+        L,
+        _READ,
+        frozenset(("fields[list]", "additional-fields[list]")),
+        costly=(("additional-fields[list]", "profile_count", XS),),
+    ),
     Route(
         "GET",
         "/api/lists/{id}/profiles",
