@@ -6,11 +6,10 @@ import os
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema
-from typing_extensions import Self
 
 from klaviyo_sync.config.env import Env, Revealed, Secret
 from klaviyo_sync.config.problems import Problems
@@ -20,6 +19,8 @@ from klaviyo_sync.core.faults import Fault, Model
 DEFAULT_BASE_URL = "https://a.klaviyo.com"
 IN_MEMORY = (":memory:", "md:", "motherduck:")
 PORTS = 65_535
+
+C = TypeVar("C", bound="WarehouseConnection")
 
 
 def text(value: object) -> object:
@@ -100,7 +101,7 @@ class WarehouseConnection(Model):
 
     name: str
 
-    def resolved(self, environ: Mapping[str, str] | None = None) -> Self:
+    def resolved(self: C, environ: Mapping[str, str] | None = None) -> C:  # noqa: PYI019 (typing.Self is younger than Python 3.10)
         """The same connection with the values of its variables; secrets are texts whose repr hides them.
 
         Raises ConfigError, with one line for each, when variables are not set or hold what they must not.

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple, cast
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
-from typing_extensions import Self
 
 FAULT = "fault"
 
@@ -32,7 +31,7 @@ class Model(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def every_fault_at_once(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def every_fault_at_once(cls, value: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
         """The model, or one ValidationError with pydantic's findings and the faults."""
         found = [detail(fault.path, fault.message) for fault in (cls.faults(value) if isinstance(value, Mapping) else ())]
         try:

@@ -50,3 +50,12 @@ def test_scalars_may_be_variables() -> None:
     properties = sync_schema()["properties"]
     takes_env = {name for name, part in properties.items() if ENV in part.get("anyOf", ())}
     assert set(properties) - takes_env == {"profile", "properties", "consent", "tolerance", "upstream", "owners", "tags"}
+
+
+def test_every_key_is_documented() -> None:
+    """docs/configuration.md names every key of both files and every attribute."""
+    text = (FOLDER.parent.parent / "docs" / "configuration.md").read_text(encoding="utf-8")
+    connections = project_schema()["properties"]["connections"]["additionalProperties"]["oneOf"]
+    schemas = [sync_schema(), *sync_schema()["definitions"].values(), project_schema(), *connections]
+    keys = {key for schema in schemas for key in schema.get("properties", {})} | set(ATTRIBUTES)
+    assert not sorted(key for key in keys - {"klaviyo", "env", "tolerance"} if f"{key}`" not in text)
