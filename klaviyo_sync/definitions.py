@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 from klaviyo_sync.config import Project, load
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import Window
-from klaviyo_sync.orchestration.assets import Importing, RejectsFolder
+from klaviyo_sync.orchestration.assets import Importing
 from klaviyo_sync.orchestration.build import build_definitions
 from klaviyo_sync.orchestration.resources import OpenKlaviyo, OpenWarehouse
-from klaviyo_sync.orchestration.stored import Report
+
+if TYPE_CHECKING:  # pandas, pyarrow and duckdb, for a run only
+    from klaviyo_sync.rejects import Rejects
+    from klaviyo_sync.sync_window import Report
 
 
 def run_windows(
@@ -23,11 +27,11 @@ def run_windows(
     klaviyo: OpenKlaviyo,
     *,
     now: datetime,
-    rejects: RejectsFolder,
+    rejects: Rejects,
     log: Callable[[str], None],
 ) -> Report:
-    """Opens both sides and imports the windows. pandas, pyarrow and drivers are imported here, so that the code location loads fast."""
-    from klaviyo_sync.sync_window import sync_windows  # noqa: PLC0415
+    """What became of the windows: both sides are opened, and their drivers imported, here and no sooner."""
+    from klaviyo_sync.sync_window import sync_windows  # noqa: PLC0415 - for a run only
 
     with warehouse(f"klaviyo_sync {sync.name}") as opened, klaviyo() as client:
         return sync_windows(sync, windows, opened, client, now=now, rejects=rejects, log=log)
@@ -36,8 +40,8 @@ def run_windows(
 def importing(project: Project) -> Importing:
     """The real import, the rejects folder of the project, and the clock."""
 
-    def open_rejects() -> RejectsFolder:
-        from klaviyo_sync.rejects import Rejects  # noqa: PLC0415
+    def open_rejects() -> Rejects:
+        from klaviyo_sync.rejects import Rejects  # noqa: PLC0415 - for a run only
 
         return Rejects(project.rejects)
 

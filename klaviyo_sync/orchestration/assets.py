@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import dagster as dg
 
@@ -15,18 +15,16 @@ from klaviyo_sync.orchestration.failures import RETRIES, broken, unproven
 from klaviyo_sync.orchestration.lineage import asset_key
 from klaviyo_sync.orchestration.partitions import MOST_WINDOWS_PER_RUN, partitions, window_of
 from klaviyo_sync.orchestration.resources import KLAVIYO, OpenKlaviyo, OpenWarehouse, warehouse_name
-from klaviyo_sync.orchestration.stored import Report, Stored, latest, metadata, newest
+from klaviyo_sync.orchestration.stored import Stored, latest, metadata, newest
+
+if TYPE_CHECKING:  # pandas, pyarrow and duckdb, for a run only
+    from klaviyo_sync.rejects import Rejects
+    from klaviyo_sync.sync_window import Report
 
 POOL = "klaviyo"
 CHECKED_ALONE = 100  # windows, when the UI executes checks without naming any
 
 Events = Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.Output[None]]
-
-
-class RejectsFolder(Protocol):
-    """Where the rows that stayed behind are written; `address` is one window's file."""
-
-    def address(self, sync_name: str, window_key: str) -> str: ...
 
 
 class RunWindows(Protocol):
@@ -43,9 +41,9 @@ class RunWindows(Protocol):
         klaviyo: OpenKlaviyo,
         *,
         now: datetime,
-        rejects: RejectsFolder,
+        rejects: "Rejects",
         log: Callable[[str], None],
-    ) -> Report: ...
+    ) -> "Report": ...
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Importing:
     """What a run needs besides its sync; tests pass their own."""
 
     run_windows: RunWindows
-    open_rejects: Callable[[], RejectsFolder]
+    open_rejects: Callable[[], "Rejects"]
     clock: Callable[[], datetime]
     retries: dg.RetryPolicy = RETRIES
 

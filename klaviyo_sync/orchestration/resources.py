@@ -9,16 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from klaviyo_sync.config import Connection, Env, KlaviyoSettings, Secret
 
+if TYPE_CHECKING:  # drivers, for a run only
+    from klaviyo_sync.klaviyo.client import Klaviyo
+    from klaviyo_sync.warehouses import Warehouse
+
 KLAVIYO = "klaviyo"
 
-OpenWarehouse = Callable[[str], AbstractContextManager[Any]]
-OpenKlaviyo = Callable[[], AbstractContextManager[Any]]
+OpenWarehouse = Callable[[str], AbstractContextManager["Warehouse"]]
+OpenKlaviyo = Callable[[], AbstractContextManager["Klaviyo"]]
 
 
 def warehouse_name(connection: str) -> str:
@@ -30,7 +34,7 @@ def warehouse(connection: Connection, environ: Mapping[str, str]) -> dg.Resource
     """A resource whose value opens the connection; it takes a label under which the warehouse lists the queries."""
 
     @contextmanager
-    def opened(label: str) -> Iterator[Any]:
+    def opened(label: str) -> Iterator[Warehouse]:
         from klaviyo_sync.warehouses import connect  # noqa: PLC0415 - drivers, for a run only
 
         found = connect(connection.resolved(environ), label)
@@ -46,8 +50,8 @@ def klaviyo(settings: KlaviyoSettings, environ: Mapping[str, str]) -> dg.Resourc
     """A resource whose value opens a client of the Klaviyo account."""
 
     @contextmanager
-    def opened() -> Iterator[Any]:
-        from klaviyo_sync.klaviyo import Klaviyo  # noqa: PLC0415 - for a run only
+    def opened() -> Iterator[Klaviyo]:
+        from klaviyo_sync.klaviyo.client import Klaviyo  # noqa: PLC0415 - for a run only
 
         with Klaviyo(settings.api_key.reveal(environ), base_url=settings.base_url) as client:
             yield client

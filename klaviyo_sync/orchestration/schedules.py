@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import dagster as dg
 
 from klaviyo_sync.core.sync import Sync
@@ -34,7 +36,6 @@ def sync_schedule(sync: Sync, job: dg.JobDefinition | dg.UnresolvedAssetJobDefin
     Dagster's own partitioned schedules skip the windows they missed (https://github.com/dagster-io/dagster/issues/10335);
     this one asks for all of them, inside the sync's `catch_up`.
     """
-    windows = partitions(sync)
     crons = ticks(frequency(sync.frequency).cron, sync.settle)
 
     @dg.schedule(
@@ -42,21 +43,27 @@ def sync_schedule(sync: Sync, job: dg.JobDefinition | dg.UnresolvedAssetJobDefin
         job=job,
         cron_schedule=crons[0] if len(crons) == 1 else crons,
         execution_timezone=sync.modified_at.timezone,
-        description=f"Asks for every window of {sync.name} of the last {sync.catch_up} that has not succeeded, oldest first.",
+        description=f"Asks for every window of {sync.name} that ended in the last {sync.catch_up} and has not succeeded, oldest first.",
         tags={"frequency": frequency_word(sync)},
         default_status=dg.DefaultScheduleStatus.STOPPED,
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
-        by = settled(context.scheduled_execution_time.astimezone(sync.zone), sync.settle)
-        due = closed(windows, by, within=sync.catch_up)
-        wanted = missing(context.instance, asset_key(sync), windows, due)
-        if not wanted:
-            since, until = (moment.isoformat(" ", "minutes") for moment in (by - sync.catch_up, by))
-            return dg.SkipReason(f"All {len(due)} windows that ended between {since} and {until} are imported or on their way.")
-        ranges = list(contiguous(due, wanted))
-        return [run_request(keys, position) for position, keys in enumerate(ranges[:MOST_RUNS_PER_TICK])]
+        return asked_for(sync, context.scheduled_execution_time, context.instance)
 
     return schedule
+
+
+def asked_for(sync: Sync, tick: datetime, instance: dg.DagsterInstance) -> list[dg.RunRequest] | dg.SkipReason:
+    """The runs that a tick asks for: neighbouring windows together, oldest first; a reason when there are none."""
+    windows = partitions(sync)
+    by = settled(tick.astimezone(sync.zone), sync.settle)
+    due = closed(windows, by, within=sync.catch_up)
+    wanted = missing(instance, asset_key(sync), windows, due)
+    if not wanted:
+        since, until = (moment.isoformat(" ", "minutes") for moment in (by - sync.catch_up, by))
+        return dg.SkipReason(f"All {len(due)} windows that ended between {since} and {until} are imported or on their way.")
+    ranges = list(contiguous(due, wanted))
+    return [run_request(keys, position) for position, keys in enumerate(ranges[:MOST_RUNS_PER_TICK])]
 
 
 def missing(instance: dg.DagsterInstance, key: dg.AssetKey, windows: dg.TimeWindowPartitionsDefinition, due: list[str]) -> set[str]:

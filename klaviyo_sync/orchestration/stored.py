@@ -7,9 +7,9 @@ later time, so that both judge the same numbers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -17,22 +17,10 @@ from klaviyo_sync.core.windows import Window
 
 if TYPE_CHECKING:  # pyarrow and numpy, for a run only
     from klaviyo_sync.core.result import Result
+    from klaviyo_sync.sync_window import Report
 
 COUNTS = ("read", "imported", "superseded", "rejected", "refused", "failed", "unknown", "requests", "bytes")
 PAGE = 500
-
-
-class Report(Protocol):
-    """What one call of the import says: results by window key, and rows of the whole dataset that no window can hold."""
-
-    @property
-    def results(self) -> Mapping[str, Result]: ...
-    @property
-    def undated(self) -> int: ...
-    @property
-    def future(self) -> int: ...
-    @property
-    def seconds(self) -> float: ...
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
-from orchestration_bench import ENVIRON, FILE, LOYALTY, NOW, Bench, Folder, Imports
+from orchestration_bench import ENVIRON, FILE, LOYALTY, NOW, Bench, Imports
 
 from klaviyo_sync.config import Project, load
 from klaviyo_sync.orchestration.assets import Importing
 from klaviyo_sync.orchestration.build import build_definitions
+from klaviyo_sync.rejects import Rejects
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,11 +51,11 @@ def project_of(tmp_path: Path) -> Callable[..., Project]:
 @pytest.fixture
 def bench_of(project_of: Callable[..., Project], imports: Imports) -> Iterator[Callable[..., Bench]]:
     """A bench around `loyalty` with these changes to its file."""
-    with dg.DagsterInstance.local_temp(overrides={"telemetry": {"enabled": False}, "nux": {"enabled": False}}) as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
 
         def make(now: datetime = NOW, **changes: Any) -> Bench:
             project = project_of(loyalty=changes)
-            importing = Importing(imports, Folder, clock=lambda: now, retries=dg.RetryPolicy(max_retries=1, delay=0))
+            importing = Importing(imports, lambda: Rejects("rejects"), clock=lambda: now, retries=dg.RetryPolicy(max_retries=1, delay=0))
             return Bench(build_definitions(project, importing, ENVIRON), instance, project.syncs[0], imports)
 
         yield make

@@ -8,11 +8,12 @@ from datetime import datetime, timezone
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.schedule_definition import ScheduleExecutionData
 
 from klaviyo_sync.core.result import Result
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import Window
+from klaviyo_sync.orchestration.schedules import asked_for
+from klaviyo_sync.sync_window import Report
 
 KEY = dg.AssetKey(["klaviyo", "loyalty"])
 NOW = datetime(2024, 3, 4, 6, 10, tzinfo=timezone.utc)
@@ -31,16 +32,6 @@ FILE: dict[str, Any] = {
     "connections": {"local": {"type": "duckdb", "path": "warehouse.duckdb"}},
 }
 ENVIRON: dict[str, str] = {"KLAVIYO_API_KEY": "pk_value_that_nobody_may_see"}
-
-
-@dataclass
-class Answer:
-    """What an import says: results by window key, counts of the whole dataset."""
-
-    results: Mapping[str, Result]
-    undated: int = 0
-    future: int = 0
-    seconds: float = 1.5
 
 
 @dataclass
@@ -63,21 +54,14 @@ class Imports:
         now: datetime,
         rejects: object,
         log: Callable[[str], None],
-    ) -> Answer:
+    ) -> Report:
         del warehouse, klaviyo, now, rejects
         self.asked.append([window.key for window in windows])
         log(f"importing {len(windows)} windows of {sync.name}")
         if self.error is not None:
             raise self.error
-        return Answer({window.key: self.results.get(window.key, self.usual) for window in windows}, undated=self.undated)
-
-
-@dataclass(frozen=True)
-class Folder:
-    """Addresses of rejects files."""
-
-    def address(self, sync_name: str, window_key: str) -> str:
-        return f"rejects/{sync_name}/{window_key}.csv"
+        results = {window.key: self.results.get(window.key, self.usual) for window in windows}
+        return Report(results, undated=self.undated, future=0, seconds=1.5)
 
 
 @dataclass
@@ -128,8 +112,14 @@ class Bench:
         runs = self.instance.get_runs()
         return "\n".join(str(entry) for run in runs for entry in self.instance.all_logs(run.run_id))
 
-    def tick(self, at: datetime, name: str = "loyalty_hourly") -> ScheduleExecutionData:
-        """What the schedule asks for at a moment."""
-        repository = self.defs.get_repository_def()
-        context = dg.build_schedule_context(instance=self.instance, scheduled_execution_time=at, repository_def=repository)
-        return repository.get_schedule_def(name).evaluate_tick(context)
+    def tick(self, at: datetime) -> list[str | tuple[str, str]]:
+        """What the schedule asks for at a moment: a key for a single window, first and last for a range."""
+        requests = asked_for(self.sync, at, self.instance)
+        return [] if isinstance(requests, dg.SkipReason) else [asked(request) for request in requests]
+
+
+def asked(request: dg.RunRequest) -> str | tuple[str, str]:
+    """The windows of a request: a key for a single one, first and last for a range."""
+    if request.partition_key is not None:
+        return request.partition_key
+    return request.tags["dagster/asset_partition_range_start"], request.tags["dagster/asset_partition_range_end"]

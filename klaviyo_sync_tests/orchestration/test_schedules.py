@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import dagster as dg
-from dagster._core.definitions.schedule_definition import ScheduleExecutionData
 from orchestration_bench import KEY, Bench, Imports
 
 from klaviyo_sync.core.errors import Unavailable
 from klaviyo_sync.core.result import Result
 from klaviyo_sync.orchestration.partitions import partitions
+from klaviyo_sync.orchestration.schedules import asked_for
 
 TICK = datetime(2024, 3, 4, 6, 5, tzinfo=timezone.utc)
 
@@ -22,29 +23,20 @@ def hour(number: int) -> str:
     return f"2024-03-04-{number:02}:00"
 
 
-def asked(tick: ScheduleExecutionData) -> list[str | tuple[str, str]]:
-    """What a tick asks for: a key for a single window, first and last for a range."""
-    ranges = []
-    for request in tick.run_requests or []:
-        start, end = (request.tags.get(f"dagster/asset_partition_range_{side}") for side in ("start", "end"))
-        ranges.append((start, end) if start else request.partition_key)
-    return ranges
-
-
 def test_the_window_that_just_settled(bench_of: Callable[..., Bench]) -> None:
     """In normal running a tick asks for one window, by its partition key."""
     bench = bench_of()
     bench.run(hour(0), hour(4))
-    assert asked(bench.tick(TICK)) == [hour(5)]
+    assert bench.tick(TICK) == [hour(5)]
 
 
 def test_nothing_is_missing(bench_of: Callable[..., Bench]) -> None:
     """A tick that finds everything imported asks for nothing, and says so."""
     bench = bench_of()
     bench.run(hour(0), hour(5))
-    tick = bench.tick(TICK)
-    assert asked(tick) == []
-    assert "imported or on their way" in (tick.skip_message or "")
+    reason = asked_for(bench.sync, TICK, bench.instance)
+    assert isinstance(reason, dg.SkipReason)
+    assert "All 6 windows" in (reason.skip_message or "")
 
 
 def test_hours_of_downtime(bench_of: Callable[..., Bench]) -> None:
@@ -52,8 +44,10 @@ def test_hours_of_downtime(bench_of: Callable[..., Bench]) -> None:
     bench = bench_of()
     bench.run(hour(1))
     bench.run(hour(4))
-    assert asked(bench.tick(TICK)) == [hour(0), (hour(2), hour(3)), hour(5)]
-    priorities = [int(request.tags["dagster/priority"]) for request in bench.tick(TICK).run_requests or []]
+    assert bench.tick(TICK) == [hour(0), (hour(2), hour(3)), hour(5)]
+    requests = asked_for(bench.sync, TICK, bench.instance)
+    assert isinstance(requests, list)
+    priorities = [int(request.tags["dagster/priority"]) for request in requests]
     assert priorities == sorted(priorities, reverse=True)
 
 
@@ -66,10 +60,10 @@ def test_failed_windows_are_asked_for_again(bench_of: Callable[..., Bench], impo
     imports.error = None
     imports.results[hour(3)] = Result(read=10, imported=9, unknown=1)
     bench.run(hour(2), hour(4))
-    assert asked(bench.tick(TICK)) == [hour(1), hour(3)]
+    assert bench.tick(TICK) == [hour(1), hour(3)]
     imports.results.clear()
     bench.run(hour(1), hour(3))
-    assert asked(bench.tick(TICK)) == []
+    assert bench.tick(TICK) == []
 
 
 def test_windows_on_their_way_are_left_alone(bench_of: Callable[..., Bench]) -> None:
@@ -79,34 +73,34 @@ def test_windows_on_their_way_are_left_alone(bench_of: Callable[..., Bench]) -> 
     launch(
         bench, {"dagster/asset_partition_range_start": hour(3), "dagster/asset_partition_range_end": hour(4)}, dg.DagsterRunStatus.STARTED
     )
-    assert asked(bench.tick(TICK)) == [hour(0), hour(2), hour(5)]
+    assert bench.tick(TICK) == [hour(0), hour(2), hour(5)]
 
 
 def test_a_run_that_ended_without_success_frees_its_windows(bench_of: Callable[..., Bench]) -> None:
     """Windows of a cancelled run are asked for again."""
     bench = bench_of()
     run = launch(bench, {"dagster/partition": hour(1)}, dg.DagsterRunStatus.NOT_STARTED)
-    assert hour(1) not in asked(bench.tick(TICK))
+    assert hour(1) not in bench.tick(TICK)
     bench.instance.report_run_canceled(run)
-    assert asked(bench.tick(TICK)) == [(hour(0), hour(5))]
+    assert bench.tick(TICK) == [(hour(0), hour(5))]
 
 
 def test_catch_up_bounds_how_far_a_tick_looks(bench_of: Callable[..., Bench]) -> None:
     """Windows that ended longer ago than `catch_up` are left to a backfill."""
     bench = bench_of(catch_up="2h")
-    assert asked(bench.tick(TICK)) == [(hour(4), hour(5))]
+    assert bench.tick(TICK) == [(hour(4), hour(5))]
 
 
 def test_long_windows_are_found_inside_a_short_catch_up(bench_of: Callable[..., Bench]) -> None:
     """What counts is when a window ended: a month that began before `catch_up` is still asked for."""
     bench = bench_of(frequency="monthly", start="2023-01-01")
-    assert asked(bench.tick(datetime(2024, 3, 1, 0, 5, tzinfo=timezone.utc), "loyalty_monthly")) == ["2024-02-01"]
+    assert bench.tick(datetime(2024, 3, 1, 0, 5, tzinfo=timezone.utc)) == ["2024-02-01"]
 
 
 def test_a_tick_is_bounded(bench_of: Callable[..., Bench]) -> None:
     """A run takes at most 100 windows and a tick asks for at most 10 runs; the next tick asks for the rest."""
     bench = bench_of(frequency="every_15_minutes", start="2023-01-01", catch_up="100d")
-    ranges = asked(bench.tick(TICK, "loyalty_every_15_minutes"))
+    ranges = bench.tick(TICK)
     assert len(ranges) == 10
     keys = partitions(bench.sync).get_partition_keys(current_time=TICK)
     assert all(keys.index(end) - keys.index(start) == 99 for start, end in ranges)
@@ -115,7 +109,7 @@ def test_a_tick_is_bounded(bench_of: Callable[..., Bench]) -> None:
 def test_nothing_before_the_first_window_ends(bench_of: Callable[..., Bench]) -> None:
     """A sync that starts in the future asks for nothing yet."""
     bench = bench_of(start="2024-03-05")
-    assert asked(bench.tick(TICK)) == []
+    assert bench.tick(TICK) == []
 
 
 def test_settle_beyond_the_frequency(bench_of: Callable[..., Bench]) -> None:
@@ -123,7 +117,7 @@ def test_settle_beyond_the_frequency(bench_of: Callable[..., Bench]) -> None:
     bench = bench_of(frequency="daily", start="2024-03-01", settle="26h")
     schedule = bench.defs.resolve_schedule_def("loyalty_daily")
     assert schedule.cron_schedule == "0 2 * * *"
-    assert asked(bench.tick(datetime(2024, 3, 3, 2, 0, tzinfo=timezone.utc), "loyalty_daily")) == ["2024-03-01"]
+    assert bench.tick(datetime(2024, 3, 3, 2, 0, tzinfo=timezone.utc)) == ["2024-03-01"]
 
 
 def test_every_hour_of_a_night_that_is_an_hour_longer(bench_of: Callable[..., Bench]) -> None:
@@ -131,7 +125,7 @@ def test_every_hour_of_a_night_that_is_an_hour_longer(bench_of: Callable[..., Be
     zone = "America/New_York"
     bench = bench_of(start="2024-11-03", modified_at={"column": "updated_at", "timezone": zone})
     ticks = [datetime(2024, 11, 3, 5, 5, tzinfo=timezone.utc) + timedelta(hours=hours) for hours in range(4)]
-    assert [asked(bench.tick(tick.astimezone(ZoneInfo(zone))))[-1] for tick in ticks] == [
+    assert [bench.tick(tick.astimezone(ZoneInfo(zone)))[-1] for tick in ticks] == [
         "2024-11-03-00:00",
         ("2024-11-03-00:00", "2024-11-03-01:00"),
         ("2024-11-03-00:00", "2024-11-03-01:00-0500"),
@@ -144,19 +138,23 @@ def test_the_day_before_a_night_that_is_an_hour_shorter(bench_of: Callable[..., 
     zone = ZoneInfo("America/New_York")
     bench = bench_of(frequency="daily", start="2024-03-09", settle="3h", modified_at={"column": "updated_at", "timezone": zone.key})
     assert bench.defs.resolve_schedule_def("loyalty_daily").cron_schedule == "0 3 * * *"
-    assert asked(bench.tick(datetime(2024, 3, 10, 3, 0, tzinfo=zone), "loyalty_daily")) == ["2024-03-09"]
+    assert bench.tick(datetime(2024, 3, 10, 3, 0, tzinfo=zone)) == ["2024-03-09"]
 
 
 def test_what_a_tick_asks_for_runs(bench_of: Callable[..., Bench], imports: Imports) -> None:
-    """The requests of a tick are what the job takes: after them nothing is missing."""
-    bench = bench_of()
-    job = bench.defs.resolve_job_def("loyalty_hourly")
-    bench.run(hour(1))
-    imports.asked.clear()
-    for request in bench.tick(TICK).run_requests or []:
-        assert job.execute_in_process(tags=request.tags, partition_key=request.partition_key, instance=bench.instance).success
-    assert imports.asked == [[hour(0)], [hour(2), hour(3), hour(4), hour(5)]]
-    assert asked(bench.tick(TICK)) == []
+    """The requests of a tick are what the job takes, through Dagster's own evaluation; after them nothing is missing."""
+    with dg.DagsterInstance.local_temp(overrides={"telemetry": {"enabled": False}, "nux": {"enabled": False}}) as instance:
+        bench = replace(bench_of(), instance=instance)
+        bench.run(hour(1))
+        imports.asked.clear()
+        repository = bench.defs.get_repository_def()
+        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=TICK, repository_def=repository)
+        tick = repository.get_schedule_def("loyalty_hourly").evaluate_tick(context)
+        job = bench.defs.resolve_job_def("loyalty_hourly")
+        for request in tick.run_requests or []:
+            assert job.execute_in_process(tags=request.tags, partition_key=request.partition_key, instance=instance).success
+        assert imports.asked == [[hour(0)], [hour(2), hour(3), hour(4), hour(5)]]
+        assert bench.tick(TICK) == []
 
 
 def launch(bench: Bench, tags: dict[str, str], status: dg.DagsterRunStatus, job: str | None = "loyalty_hourly") -> dg.DagsterRun:
