@@ -96,7 +96,7 @@ def unknown_keys(
 
 def models_in(annotation: Any, depth: int = 0) -> Iterator[tuple[type[BaseModel], int]]:
     """The models that an annotation holds, and how many mappings deep."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if get_origin(annotation) is None and isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield cast("type[BaseModel]", annotation), depth
     elif get_origin(annotation) is Annotated:
         yield from models_in(get_args(annotation)[0], depth)

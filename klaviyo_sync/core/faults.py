@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 FAULT = "fault"
@@ -31,7 +31,7 @@ class Model(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def every_fault_at_once(cls, value: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+    def every_fault_at_once(cls, value: Any, handler: Callable[[Any], Any]) -> Any:
         """The model, or one ValidationError with pydantic's findings and the faults."""
         found = [detail(fault.path, fault.message) for fault in (cls.faults(value) if isinstance(value, Mapping) else ())]
         try:
