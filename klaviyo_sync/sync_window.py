@@ -94,7 +94,7 @@ def prepared(rows: Iterator, plan: Plan, encoder: Encoder, tally: Tally, files: 
 
 
 def once_ready(batches: Iterator[Batch], klaviyo: Klaviyo, sync: Sync) -> Iterator[Batch]:
-    """The batches. Before the first, Klaviyo is asked whether the key, the list and the account are ready; without any, nothing is asked."""
+    """The batches. Before the first, Klaviyo is asked whether key, list and account are ready; without any, nothing is asked."""
     for position, batch in enumerate(batches):
         if position == 0:
             prepare(klaviyo, [sync.list_id] if sync.list_id else [])

@@ -16,12 +16,12 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from klaviyo_sync.core.cleaning.cells import Flag, as_text, in_zone, trimmed
 from klaviyo_sync.core.cleaning.typed import parsed_dates, parsed_moments
 from klaviyo_sync.core.dialects import Kind
 from klaviyo_sync.core.frames import arrow, keep_where
+from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.sync import Channel
 
 Meaning = Literal["subscribe", "unsubscribe", "nothing"]

@@ -27,10 +27,10 @@ class Dialect:
     name: str
     text: str
     kinds: tuple[tuple[str, Kind], ...]
-    placeholder: Callable[[str], exp.Expression]
-    to_json: Callable[[exp.Expression, str], exp.Expression]
-    remove: Callable[[exp.Expression, str], exp.Expression]
-    grouped: Callable[[exp.Expression], exp.Expression] = lambda text: text
+    placeholder: Callable[[str], exp.Expr]
+    to_json: Callable[[exp.Expr, str], exp.Expr]
+    remove: Callable[[exp.Expr, str], exp.Expr]
+    grouped: Callable[[exp.Expr], exp.Expr] = lambda text: text
     folds_to_upper_case: bool = False
     inlines_ctes: bool = True
     illegal_in_names: str = r"\x00"
@@ -43,22 +43,22 @@ class Dialect:
         return None
 
 
-def function(name: str, *arguments: exp.Expression) -> exp.Expression:
+def function(name: str, *arguments: exp.Expr) -> exp.Expr:
     """A function call, spelled as it stands in every dialect."""
     return exp.Anonymous(this=name, expressions=list(arguments))
 
 
-def replace_all(text: exp.Expression, pattern: str, *flags: str) -> exp.Expression:
+def replace_all(text: exp.Expr, pattern: str, *flags: str) -> exp.Expr:
     """REGEXP_REPLACE with nothing; only DuckDB needs to be told that every match is meant."""
     return function("REGEXP_REPLACE", text, *(exp.Literal.string(argument) for argument in (pattern, "", *flags)))
 
 
-def duckdb_json(column: exp.Expression, type_name: str) -> exp.Expression:
+def duckdb_json(column: exp.Expr, type_name: str) -> exp.Expr:
     """JSON columns are text already; to_json would parse them again."""
     return exp.cast(column if type_name == "JSON" else function("TO_JSON", column), "varchar")
 
 
-def duckdb_hash(text: exp.Expression) -> exp.Expression:
+def duckdb_hash(text: exp.Expr) -> exp.Expr:
     """Eight bytes instead of the text. Texts that share a hash are only looked at more closely."""
     return exp.Case().when(text.copy().is_(exp.null()).not_(), function("HASH", text.copy()))
 

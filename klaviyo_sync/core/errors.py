@@ -9,9 +9,9 @@ class ConfigError(KlaviyoSyncError):
     """For the author of the YAML: says the file, the line, the key, what was found and what was expected."""
 
 
-class Refused(KlaviyoSyncError):
+class Refused(KlaviyoSyncError):  # noqa: N818 - the design names it so
     """For the owner of the key or of the warehouse rights: the other side answered, and the answer was no."""
 
 
-class Unavailable(KlaviyoSyncError):
+class Unavailable(KlaviyoSyncError):  # noqa: N818
     """For nobody: the other side did not answer in time. It was retried; the next run asks again."""

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from klaviyo_sync.core.kernels import pc
 
 Mask = npt.NDArray[np.bool_]
 
@@ -25,7 +26,7 @@ def table_of(frame: pd.DataFrame) -> pa.Table:
 
 def arrow(cells: pd.Series) -> pa.Array:
     """The Arrow data behind a column, in one piece, dictionaries spelled out."""
-    found = cells.array.__arrow_array__()
+    found = pa.array(cells)
     if isinstance(found, pa.ChunkedArray):
         found = found.chunk(0) if found.num_chunks == 1 else found.combine_chunks()
     return found.dictionary_decode() if pa.types.is_dictionary(found.type) else found

@@ -28,8 +28,15 @@ CODES: dict[str, Code] = {
         Code("outcome_unknown", "row", "Nothing proves that the profile was imported.", "Nothing: the window is asked for again."),
         Code("invalid_email", "cell", "Not an e-mail address.", "Correct the address, or leave the cell NULL."),
         Code("email_too_long", "cell", "An e-mail address over 100 characters.", "Leave the cell NULL."),
-        Code("invalid_phone", "cell", "Not a phone number that exists in its country's numbering plan.", "Correct the number or its country."),
-        Code("phone_without_country", "cell", "A national phone number whose country is not known.", "Map a country column, or set default_country."),
+        Code(
+            "invalid_phone", "cell", "Not a phone number that exists in its country's numbering plan.", "Correct the number or its country."
+        ),
+        Code(
+            "phone_without_country",
+            "cell",
+            "A national phone number whose country is not known.",
+            "Map a country column, or set default_country.",
+        ),
         Code("identifier_too_long", "cell", "An identifier over 64 characters, which Klaviyo would cut.", "Use a shorter identifier."),
         Code("invalid_locale", "cell", "Not a BCP 47 language tag such as en-US.", "Correct the tag."),
         Code("invalid_url", "cell", "Not an http or https address.", "Correct the address."),
@@ -38,17 +45,34 @@ CODES: dict[str, Code] = {
         Code("invalid_timezone", "cell", "Not an IANA time zone.", "Use a name such as Europe/Berlin."),
         Code("invalid_ip", "cell", "Not an IP address.", "Correct the address."),
         Code("not_a_number", "cell", "Not a finite number.", "Correct the value, or declare the property as text."),
-        Code("number_too_large", "cell", "An integer beyond 64 bits, which Klaviyo cannot store as a number.", "Declare the property as text."),
+        Code(
+            "number_too_large",
+            "cell",
+            "An integer beyond 64 bits, which Klaviyo cannot store as a number.",
+            "Declare the property as text.",
+        ),
         Code("not_a_boolean", "cell", "Not a boolean.", "Use true or false, or declare the property as text."),
         Code("not_a_date", "cell", "Not a date.", "Write dates as 2026-01-31."),
         Code("not_a_datetime", "cell", "Not a date with a time.", "Write times as 2026-01-31T12:00:00Z."),
         Code("not_a_list", "cell", "Not a list.", "Use an array, or a JSON array as text, or declare a separator."),
         Code("not_json", "cell", "Not JSON.", "Correct the text, or declare the property as text."),
         Code("control_characters", "note", "Control characters were taken out of the text.", "Clean the column in the warehouse."),
-        Code("unknown_consent_word", "cell", "Not a word that Klaviyo takes as consent.", "Use Subscribe, Unsubscribed or Never Subscribed."),
-        Code("consent_without_identifier", "cell", "Consent for a channel whose e-mail address or phone number is missing or not usable.", "Fill the channel's identifier."),
+        Code(
+            "unknown_consent_word", "cell", "Not a word that Klaviyo takes as consent.", "Use Subscribe, Unsubscribed or Never Subscribed."
+        ),
+        Code(
+            "consent_without_identifier",
+            "cell",
+            "Consent for a channel whose e-mail address or phone number is missing or not usable.",
+            "Fill the channel's identifier.",
+        ),
         Code("invalid_consent_date", "cell", "Not a date with a time.", "Write times as 2026-01-31T12:00:00Z."),
         Code("consent_date_in_future", "cell", "A consent date later than now.", "Correct the date."),
-        Code("consent_date_raised", "note", "A consent date before 1990-01-01, which Klaviyo stores as that day.", "Nothing, or correct the date."),
+        Code(
+            "consent_date_raised",
+            "note",
+            "A consent date before 1990-01-01, which Klaviyo stores as that day.",
+            "Nothing, or correct the date.",
+        ),
     )
 }

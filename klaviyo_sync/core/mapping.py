@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from klaviyo_sync.core.attributes import ATTRIBUTES
 from klaviyo_sync.core.cleaning import Cleaned, cleaner_for_attribute, cleaner_for_phone, cleaner_for_property
@@ -20,6 +19,7 @@ from klaviyo_sync.core.dialects import Dialect, Kind
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.frames import arrow, series, true_at
 from klaviyo_sync.core.issues import CODES
+from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.query import Column, find_column
 from klaviyo_sync.core.sync import Channel, ConsentField, Sync
 
@@ -48,7 +48,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Plan:
-    """How the rows of one sync become profiles in one run: a target per mapped column, the consent columns, `modified_at`, and what now is."""
+    """How rows become profiles in one run: a target per mapped column, the consent columns, `modified_at`, and what now is."""
 
     targets: tuple[Target, ...]
     consents: tuple[ConsentTarget, ...]
@@ -148,7 +148,9 @@ def map_frame(frame: pd.DataFrame, plan: Plan) -> Mapped:
     """The rows as profile cells, with the issues of every cell that could not go out as it is."""
     cleaned = {target: clean_target(target, frame) for target in plan.targets}
     identifiers = {target.path: cleaned[target].cells for target in plan.identifiers}
-    statements = {target.channel: state(target, frame, identifiers, plan.now, plan.zone) for target in plan.consents}
+    statements: dict[Channel, Statements] = {
+        target.channel: state(target, frame, identifiers, plan.now, plan.zone) for target in plan.consents
+    }
     flags = [(target.column, flag) for target, found in cleaned.items() for flag in found.flags]
     flags += [flag for stated in statements.values() for flag in stated.flags]
     parts = [(np.flatnonzero(true_at(flag.where)), column, flag.code) for column, flag in flags]

@@ -18,12 +18,15 @@ from zoneinfo import ZoneInfo
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
 from klaviyo_sync.core.attributes import ATTRIBUTES
 from klaviyo_sync.core.dialects import DIALECTS, Dialect, Kind, function
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.sync import Sync
 
+NAME_PARTS = ("this", "db", "catalog")  # as sqlglot calls the parts of a table's name, last first
+WRITES = (exp.Into, exp.Lock, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter, exp.Command)
 CONTESTED = "__contested__"
 SOURCE = "src"
 NOT_DIGITS = "[^0-9]"
@@ -60,7 +63,7 @@ class Query:
 class Bound:
     """One end of the rows wanted: a column, an operator and a moment."""
 
-    operator: type[exp.Expression]
+    operator: type[exp.Expr]
     moment: datetime
     upper: bool
 
@@ -80,15 +83,14 @@ def identifier(name: str, dialect: Dialect) -> exp.Identifier:
 def table(dataset: str, dialect: Dialect) -> exp.Table:
     """The quoted table or view. Raises ConfigError for a text that is not one name of one to three parts."""
     try:
-        parsed = exp.to_table(dataset, dialect=dialect.name)
-    except sqlglot.errors.SqlglotError:
-        parsed = None
-    if parsed is None or not 1 <= len(parsed.parts) <= 3 or not all(isinstance(part, exp.Identifier) for part in parsed.parts):
+        parts: list[exp.Expr] = exp.to_table(dataset, dialect=dialect.name).parts
+    except SqlglotError:
+        parts = []
+    written = [part for part in parts if isinstance(part, exp.Identifier)]
+    if not 1 <= len(parts) == len(written) <= len(NAME_PARTS):
         raise ConfigError(f"dataset {dataset!r} is not the name of a table or view; expected [database.]schema.table.")
-    names = [
-        identifier(part.name.upper() if dialect.folds_to_upper_case and not part.quoted else part.name, dialect) for part in parsed.parts
-    ]
-    return exp.Table(**dict(zip(("this", "db", "catalog"), reversed(names), strict=False)))
+    names = [part.name.upper() if dialect.folds_to_upper_case and not part.quoted else part.name for part in written]
+    return exp.Table(**dict(zip(NAME_PARTS, (identifier(name, dialect) for name in reversed(names)), strict=False)))
 
 
 def select_text(text: str, dialect: Dialect) -> str:
@@ -96,11 +98,10 @@ def select_text(text: str, dialect: Dialect) -> str:
     try:
         statements = [statement for statement in sqlglot.parse(text, read=dialect.name) if statement is not None]
         tokens = sqlglot.tokenize(text, read=dialect.name)
-    except sqlglot.errors.SqlglotError as error:
+    except SqlglotError as error:
         raise ConfigError(f"query is not SQL that {dialect.name} understands: {str(error).splitlines()[0]}") from None
-    writes = (exp.Into, exp.Lock, exp.DML, exp.DDL, exp.Command)
     statements = [statement for statement in statements if not isinstance(statement, exp.Semicolon)]
-    if len(statements) != 1 or not isinstance(statements[0], exp.Query) or statements[0].find(*writes):
+    if len(statements) != 1 or not isinstance(statements[0], exp.Query) or statements[0].find(*WRITES):
         raise ConfigError("query is not exactly one SELECT; nothing else is run in the warehouse.")
     while tokens and tokens[-1].token_type == sqlglot.TokenType.SEMICOLON:
         tokens.pop()
@@ -115,7 +116,7 @@ class Relation:
     source: exp.Table
     text: str | None = None
 
-    def sql(self, query: exp.Expression) -> str:
+    def sql(self, query: exp.Expr) -> str:
         """The query's text, with the user's own SELECT put back unchanged where it stood for a table."""
         sql = query.sql(self.dialect.name)
         return sql if self.text is None else sql.replace(self.source.name, f"(\n{self.text}\n)")
@@ -195,7 +196,7 @@ def modified_kind(column: Column, dialect: Dialect, where: str) -> Kind:
     return kind
 
 
-def loose_form(path: str, column: exp.Expression, dialect: Dialect) -> exp.Expression:
+def loose_form(path: str, column: exp.Expr, dialect: Dialect) -> exp.Expr:
     """A form of an identifier that cells with the same final form always have in common; NULL for empty cells.
 
     Cleaning takes away white space and control characters and may change the case of an address, so the visible ASCII
@@ -228,12 +229,12 @@ def window_query(sync: Sync, read: Relation, columns: Sequence[Column], *, lower
     def source(column: Column) -> exp.Column:
         return exp.column(identifier(column.name, dialect), table=exp.to_identifier(SOURCE))
 
-    def cell(column: Column) -> exp.Expression:
+    def cell(column: Column) -> exp.Expr:
         return dialect.to_json(source(column), column.type) if dialect.kind(column.type) in ("list", "json") else source(column)
 
     params: list[Param] = []
 
-    def compare(operator: type[exp.Binary], left: exp.Expression, name: str, moment: datetime, *, aligned: bool = True) -> exp.Expression:
+    def compare(operator: type[exp.Binary], left: exp.Expr, name: str, moment: datetime, *, aligned: bool = True) -> exp.Expr:
         params.append(Param(name, modified.type, bound_value(moment, kind, sync.zone, aligned=aligned)))
         return operator(this=left, expression=dialect.placeholder(name))
 
@@ -252,7 +253,7 @@ def window_query(sync: Sync, read: Relation, columns: Sequence[Column], *, lower
     dataset = dataset.where(compare(exp.LTE, source(modified), "now", now, aligned=False))
 
     query = exp.select(*(named(name, "dataset") for name in found)).from_("dataset")
-    contested: list[exp.Expression] = []
+    contested: list[exp.Expr] = []
     expressions = [exp.CTE(this=dataset, alias=exp.TableAlias(this=exp.to_identifier("dataset")), **inlined(dialect))]
     for path, key in keys.items():
         rivals = f"rivals_{path}"

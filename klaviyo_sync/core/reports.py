@@ -14,7 +14,7 @@ from klaviyo_sync.core.mapping import Plan
 from klaviyo_sync.core.reading import Rows
 from klaviyo_sync.core.result import FATES, Outcome
 
-COLUMNS = ("row", "modified_at", "column", "code", "outcome", "message", "advice", "value", "cells")
+COLUMNS: tuple[str, ...] = ("row", "modified_at", "column", "code", "outcome", "message", "advice", "value", "cells")
 
 # The identifier that names a row best, first.
 NAMING = ("external_id", "id", "email", "phone_number")

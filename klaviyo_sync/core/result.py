@@ -73,4 +73,5 @@ class Result:
         return self.read == self.accounted
 
     def __add__(self, other: Result) -> Result:
-        return Result(**{part.name: getattr(self, part.name) + getattr(other, part.name) for part in fields(self)})
+        added = {part.name: getattr(self, part.name) + getattr(other, part.name) for part in fields(self)}
+        return Result(**{**added, "jobs": tuple(dict.fromkeys(added["jobs"]))})

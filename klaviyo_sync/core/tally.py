@@ -23,14 +23,16 @@ class Tally:
     counts: dict[str, np.ndarray] = field(init=False)
     issues: list[Counter[IssueKind]] = field(init=False)
     jobs: list[tuple[str, ...]] = field(init=False)
-    sent: np.ndarray = field(init=False)
+    requests: np.ndarray = field(init=False)
+    bytes: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         size = len(self.windows)
         self.counts = {part: np.zeros(size, np.int64) for part in PARTS}
         self.issues = [Counter() for _ in range(size)]
         self.jobs = [() for _ in range(size)]
-        self.sent = np.zeros((size, 2), np.int64)
+        self.requests = np.zeros(size, np.int64)
+        self.bytes = np.zeros(size, np.int64)
 
     def count(self, part: str, windows: np.ndarray) -> None:
         """Adds one to `part` for each row, `windows` being the position of each row's window."""
@@ -45,18 +47,25 @@ class Tally:
         """Counts issues (columns row, column, code) by window, column and code; `windows` has the window of each row."""
         if len(issues):
             where = windows[issues["row"].to_numpy()]
-            for (window, column, code), number in issues.groupby([where, "column", "code"]).size().items():
-                self.issues[window][IssueKind(column, code)] += int(number)
+            kinds = zip(where.tolist(), issues["column"], issues["code"], strict=True)
+            for (window, column, code), number in Counter(kinds).items():
+                self.issues[window][IssueKind(column, code)] += number
 
     def add_outcome(self, outcome: Outcome) -> None:
-        """Counts what became of a batch. Requests, bytes and jobs count for every window that had rows in it; bytes by its share."""
+        """Counts what became of a batch.
+
+        Its jobs are named by every window that had rows in it, its bytes shared by rows, its requests counted for the
+        first of these windows, so that results add up.
+        """
         windows = outcome.rows.column("window").to_numpy()
         for position, fate in enumerate(FATES):
             self.count(fate, windows[outcome.fates == position])
         present, rows = np.unique(windows, return_counts=True)
         for window, number in zip(present, rows, strict=True):
             self.jobs[window] += outcome.jobs
-            self.sent[window] += (outcome.requests, round(outcome.bytes * number / len(windows)))
+            self.bytes[window] += round(outcome.bytes * number / len(windows))
+        if len(present):
+            self.requests[present[0]] += outcome.requests
         for row, reason in outcome.reasons.items():
             self.issues[windows[row]][IssueKind(reason.attribute or "", reason.code)] += 1
 
@@ -65,8 +74,8 @@ class Tally:
         return {
             window.key: Result(
                 **{part: int(self.counts[part][position]) for part in PARTS},
-                requests=int(self.sent[position][0]),
-                bytes=int(self.sent[position][1]),
+                requests=int(self.requests[position]),
+                bytes=int(self.bytes[position]),
                 issues=self.issues[position],
                 jobs=tuple(dict.fromkeys(self.jobs[position])),
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -16,7 +16,12 @@ from klaviyo_sync.core.cleaning.phones import clean_phone
 from klaviyo_sync.core.dialects import Kind
 from klaviyo_sync.core.sync import AttributeField, PropertyField, PropertyType
 
-Cleaner = Callable[[pa.Array], Cleaned]
+
+class Cleaner(Protocol):
+    """Cleans the cells of one column."""
+
+    def __call__(self, cells: pa.Array, /) -> Cleaned: ...
+
 
 TEXT_CLEANERS: dict[AttributeKind, Cleaner] = {
     "email": texts.clean_email,
@@ -59,7 +64,7 @@ def cleaner_for_attribute(attribute: Attribute, kind: Kind, zone: ZoneInfo) -> C
     """The cleaner of an attribute other than a phone number, for a column of this kind."""
     if attribute.kind in DEGREES:
         code, most = DEGREES[attribute.kind]
-        return partial(typed.clean_degrees, kind=kind, zone=zone, code=code, most=most)
+        return lambda cells: typed.clean_degrees(cells, kind, zone, code, most)
     clean = TEXT_CLEANERS[attribute.kind]
     return lambda cells: clean(as_text(cells, kind, zone))
 
@@ -75,5 +80,6 @@ def cleaner_for_property(field: PropertyField, kind: Kind, zone: ZoneInfo) -> Cl
     """The cleaner of a custom property: of its declared type, else of its column's own."""
     declared = field.type or OWN_TYPES[kind]
     if declared == "list":
-        return partial(typed.clean_list, kind=kind, zone=zone, separator=field.separator)
-    return partial(TYPED_CLEANERS[declared], kind=kind, zone=zone)
+        return lambda cells: typed.clean_list(cells, kind, zone, field.separator)
+    clean = TYPED_CLEANERS[declared]
+    return lambda cells: clean(cells, kind, zone)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from klaviyo_sync.core.dialects import BLANKS, Kind
 from klaviyo_sync.core.frames import keep_where, replaced
+from klaviyo_sync.core.kernels import pc
 
 # Tab, line feed and carriage return are text; the other control characters are accidents, and NUL cannot be stored.
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 
 DELETE = 0x7F
+
+DATE_LENGTH = len("2026-01-31")
+FIRST_USUAL, LAST_USUAL = datetime(1000, 1, 1), datetime(9999, 12, 31)  # noqa: DTZ001 - years with four digits, in UTC
 
 Form = Literal["text", "raw"]
 
@@ -57,6 +61,12 @@ def text_bytes(texts: pa.Array) -> np.ndarray:
     return np.frombuffer(data, np.uint8)[offsets[texts.offset] : offsets[texts.offset + len(texts)]]
 
 
+def holds_any(texts: pa.Array, needles: tuple[bytes, ...]) -> bool:
+    """Whether any of the byte strings stands anywhere in the texts, seen as a whole."""
+    haystack = text_bytes(texts).tobytes()
+    return any(needle in haystack for needle in needles)
+
+
 def has_control_characters(texts: pa.Array) -> bool:
     """Whether any text may hold one. Looking at the bytes as a whole costs next to nothing."""
     found = text_bytes(texts)
@@ -79,7 +89,11 @@ def moment_text(moments: pa.Array) -> pa.Array:
     seconds = pc.cast(micros, pa.timestamp("s"), safe=False)
     fraction = pc.not_equal(pc.cast(seconds, micros.type), micros)
     texts = replaced(pc.cast(seconds, pa.string()), fraction, lambda _: pc.cast(micros.filter(fraction), pa.string()))
-    return pc.binary_join_element_wise(pc.replace_substring(texts, " ", "T", max_replacements=1), "Z", "")
+    dated = pc.binary_replace_slice(texts, start=DATE_LENGTH, stop=DATE_LENGTH + 1, replacement="T")
+    usual = pc.min_max(seconds)
+    if len(seconds) > seconds.null_count and not (usual["min"].as_py() >= FIRST_USUAL and usual["max"].as_py() <= LAST_USUAL):
+        dated = pc.replace_substring(texts, " ", "T", max_replacements=1)
+    return pc.binary_join_element_wise(dated, "Z", "")
 
 
 def in_zone(walls: pa.Array, zone: ZoneInfo) -> pa.Array:

@@ -12,17 +12,15 @@ from typing import NamedTuple
 
 import phonenumbers
 import pyarrow as pa
-import pyarrow.compute as pc
 import pycountry
 from phonenumbers import PhoneMetadata, PhoneNumberDesc
 
 from klaviyo_sync.core.cleaning.cells import Cleaned, Flag, trimmed, without_control_characters
 from klaviyo_sync.core.frames import by_distinct, keep_where, replaced
+from klaviyo_sync.core.kernels import pc
 
 PUNCTUATION = r"[\s().\-/\x{00a0}\x{2010}-\x{2015}]"
-DECORATED = r"[^+0-9]"
 DIGITS = r"^[0-9]{4,15}$"
-E164 = r"^\+[1-9][0-9]{6,14}$"
 LONGEST_CALLING_CODE = 3
 
 # Names that people write and ISO 3166 does not list.
@@ -85,11 +83,11 @@ def calling_code(prefix: str) -> str | None:
 
 def valid_e164(numbers: pa.Array) -> pa.Array:
     """Which texts are valid numbers in E.164 form; false for everything else, NULL too."""
-    shaped = pc.fill_null(pc.match_substring_regex(numbers, E164), fill_value=False)
-    valid = pc.and_(shaped, pc.is_null(shaped))
-    prefixes = pc.unique(pc.utf8_slice_codeunits(numbers.filter(shaped), 0, LONGEST_CALLING_CODE + 1)).to_pylist()
+    international = pc.fill_null(pc.starts_with(numbers, "+"), fill_value=False)
+    valid = pc.and_(international, pc.is_null(international))
+    prefixes = pc.unique(pc.utf8_slice_codeunits(numbers.filter(international), 0, LONGEST_CALLING_CODE + 1)).to_pylist()
     for code in sorted({code for prefix in prefixes if (code := calling_code(prefix)) is not None}):
-        here = pc.and_(shaped, pc.fill_null(pc.starts_with(numbers, "+" + code), fill_value=False))
+        here = pc.fill_null(pc.starts_with(numbers, "+" + code), fill_value=False)
         valid = pc.replace_with_mask(valid, here, pc.match_substring_regex(numbers.filter(here), valid_pattern(code)))
     return valid
 
@@ -166,13 +164,13 @@ def clean_phone(texts: pa.Array, countries: pa.Array | None, default_country: st
     """
     cells, flags = without_control_characters(texts)
     cells = trimmed(cells)
-    bare = replaced(cells, pc.match_substring_regex(cells, DECORATED), lambda some: pc.replace_substring_regex(some, PUNCTUATION, ""))
-    numbers = keep_where(valid_e164(bare), bare)
+    numbers = keep_where(valid_e164(cells), cells)
     unsettled = pc.and_(cells.is_valid(), numbers.is_null())
     if not pc.any(unsettled).as_py():
         return Cleaned(numbers, "text", flags)
     spelled, homes = cells.filter(unsettled), home_regions(texts, countries, default_country).filter(unsettled)
-    found = national_e164(bare.filter(unsettled), homes)
+    bare = pc.replace_substring_regex(spelled, PUNCTUATION, "")
+    found = pc.coalesce(keep_where(valid_e164(bare), bare), national_e164(bare, homes))
     found = replaced(found, found.is_null(), lambda _: parse_all(spelled.filter(found.is_null()), homes.filter(found.is_null())))
     lost = pc.and_(found.is_null(), spelled.is_valid())
     homeless = pc.and_(lost, pc.and_(homes.is_null(), pc.invert(pc.starts_with(spelled, "+"))))

@@ -7,11 +7,11 @@ from functools import cache
 from zoneinfo import available_timezones
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from email_validator import EmailNotValidError, validate_email
 
 from klaviyo_sync.core.cleaning.cells import Cleaned, Flag, bad_cells, checked, trimmed, without_control_characters
 from klaviyo_sync.core.frames import by_distinct, keep_where, replaced
+from klaviyo_sync.core.kernels import pc
 
 # At most 100 characters: https://developers.klaviyo.com/en/reference/profiles_api_overview
 EMAIL_LENGTH = 100

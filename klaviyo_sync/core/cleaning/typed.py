@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 import orjson
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from klaviyo_sync.core.cleaning.cells import Cleaned, Flag, as_text, bad_cells, checked, in_zone, moment_text, trimmed
+from klaviyo_sync.core.cleaning.cells import Cleaned, Flag, as_text, bad_cells, checked, holds_any, in_zone, moment_text, trimmed
 from klaviyo_sync.core.cleaning.texts import clean_text
 from klaviyo_sync.core.dialects import Kind
 from klaviyo_sync.core.frames import by_distinct, keep_where, replaced
+from klaviyo_sync.core.kernels import pc
 
 JSON_NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"
 LOOSE_NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
@@ -30,7 +30,7 @@ DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].*)?$"
 US_DATE = r"^[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}$"
 MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?( ?(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?))?$"
 WITH_OFFSET = r"(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)$"
-NOT_QUITE_JSON = r"NaN|nan|Infinity|inf|undefined"
+NOT_QUITE_JSON = ("NaN", "nan", "Inf", "inf", "undefined")
 
 
 def plain_number(text: str) -> str | None:
@@ -118,6 +118,13 @@ def clean_datetime(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
     return Cleaned(moment_text(moments), "text", (bad_cells("not_a_datetime", texts, moments.is_valid()),))
 
 
+def doubtful_json(texts: pa.Array) -> pa.Array:
+    """Which texts may hold one of the words that warehouses write into JSON and JSON does not know."""
+    if not holds_any(texts, tuple(word.encode() for word in NOT_QUITE_JSON)):
+        return pc.and_(texts.is_valid(), texts.is_null())
+    return pc.match_substring_regex(texts, "|".join(NOT_QUITE_JSON))
+
+
 def is_json(text: str) -> str | None:
     """The text itself when it is JSON."""
     try:
@@ -125,6 +132,12 @@ def is_json(text: str) -> str | None:
     except orjson.JSONDecodeError:
         return None
     return text
+
+
+def without_json_null(texts: pa.Array) -> pa.Array:
+    """The JSON texts; a JSON null is no value, as NULL is none."""
+    null = pc.equal(texts, "null")
+    return keep_where(pc.invert(null), texts) if pc.any(null).as_py() else texts
 
 
 def clean_json(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
@@ -135,12 +148,9 @@ def clean_json(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
             if kind in ("integer", "decimal", "float", "boolean")
             else clean_text(as_text(cells, kind, zone))
         )
-    texts = trimmed(as_text(cells, kind, zone))
-    doubtful = texts.is_valid() if kind == "text" else pc.match_substring_regex(texts, NOT_QUITE_JSON)
-    found = replaced(texts, doubtful, lambda some: by_distinct(some, is_json))
-    # A JSON null is no value, as NULL is none.
-    good = found.is_valid()
-    return Cleaned(keep_where(pc.not_equal(found, "null"), found), "raw", (bad_cells("not_json", texts, good),))
+    texts = trimmed(cells) if kind == "text" else cells
+    found = replaced(texts, texts.is_valid() if kind == "text" else doubtful_json(texts), lambda some: by_distinct(some, is_json))
+    return Cleaned(without_json_null(found), "raw", (bad_cells("not_json", texts, found.is_valid()),))
 
 
 def json_list(text: str) -> str | None:
@@ -150,14 +160,16 @@ def json_list(text: str) -> str | None:
 
 def clean_list(cells: pa.Array, kind: Kind, zone: ZoneInfo, separator: str | None) -> Cleaned:
     """The lists as JSON arrays: from arrays, from JSON arrays as text, or from separated text when a separator is declared."""
-    texts = trimmed(as_text(cells, kind, zone))
-    if kind not in ("list", "json") and separator is not None:
-        return Cleaned(by_distinct(texts, lambda text: separated(text, separator)), "raw")
-    doubtful = pc.or_(pc.match_substring_regex(texts, NOT_QUITE_JSON), pc.invert(pc.starts_with(texts, "[")))
-    doubtful = doubtful if kind in ("list", "json") else texts.is_valid()
+    if kind in ("list", "json"):
+        texts = without_json_null(cells)
+        doubtful = pc.or_(doubtful_json(texts), pc.invert(pc.starts_with(texts, "[")))
+    else:
+        texts = trimmed(as_text(cells, kind, zone))
+        if separator is not None:
+            return Cleaned(by_distinct(texts, lambda text: separated(text, separator)), "raw")
+        doubtful = texts.is_valid()
     found = replaced(texts, doubtful, lambda some: by_distinct(some, json_list))
-    absent = pc.equal(texts, "null") if kind in ("list", "json") else pc.is_null(texts)
-    return Cleaned(found, "raw", (Flag("not_a_list", pc.and_not(pc.and_(texts.is_valid(), found.is_null()), absent)),))
+    return Cleaned(found, "raw", (bad_cells("not_a_list", texts, found.is_valid()),))
 
 
 def separated(text: str, separator: str) -> str:
