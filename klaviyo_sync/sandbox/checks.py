@@ -25,6 +25,7 @@ NESTED = frozenset(("location", "properties"))
 
 _ATTRIBUTES = TEXTS | NESTED
 _LOCATION = PLACES | DEGREES
+_NOWHERE: dict[str, Any] = {}
 _PROFILE = frozenset(("type", "id", "attributes", "meta"))
 _META = frozenset(("patch_properties", "patch_identifiers"))
 _LOCATION_TYPES = frozenset((str, int, float, NoneType))
@@ -68,7 +69,7 @@ def in_order(profile: Any) -> bool:
         if profile["type"] != "profile" or len(profile) != 2 or not attributes.keys() <= _ATTRIBUTES:  # noqa: PLR2004 - neither id nor meta
             return False
         rest: dict[str, Any] = attributes.copy()
-        location = rest.pop("location", None)
+        location = rest.pop("location", _NOWHERE)
         properties = rest.pop("properties", None)
         _texts(rest.values())  # raises TypeError for what is not text
         email = rest.get("email")
@@ -77,7 +78,7 @@ def in_order(profile: Any) -> bool:
             (email is None or (len(email) <= MAX_EMAIL and _is_email(email) is not None))
             and (phone is None or phone_in_order(phone))
             and bool(email or phone or rest.get("external_id"))
-            and (location is None or _location_in_order(location))
+            and _location_in_order(location)
             and (properties is None or type(properties) is dict)
         )
     except (AttributeError, KeyError, TypeError):

@@ -122,14 +122,20 @@ Passing = RequestFault | JobFault
 
 
 def fault(kind: str, **options: Any) -> Passing | RowFault:
-    """The fault of this kind. Raises ValueError that lists the kinds, or names the option that does not exist."""
+    """The fault of this kind. Raises ValueError that names what does not exist: the kind, an option, or the endpoint."""
+    from klaviyo_sync.sandbox.endpoints import ROUTES  # noqa: PLC0415 - the endpoints are built on the state, which holds faults
+
     made = RowFault if kind == "row" else JobFault if kind in JOB_FAULTS else RequestFault if kind in REQUEST_FAULTS else None
     if made is None:
         raise ValueError(f"{kind!r} is not a fault. Kinds: {', '.join([*REQUEST_FAULTS, *JOB_FAULTS, 'row'])}.")
     try:
-        return made(kind=kind, **options)
+        one = made(kind=kind, **options)
     except TypeError as error:
         raise ValueError(f"{kind!r}: {str(error).partition('() ')[2]}.") from None
+    operations = [route.operation for route in ROUTES.routes]
+    if isinstance(one, RequestFault) and one.endpoint not in (None, *operations):
+        raise ValueError(f"{one.endpoint!r} is not an endpoint. Endpoints: {', '.join(operations)}.")
+    return one
 
 
 class Faults:
