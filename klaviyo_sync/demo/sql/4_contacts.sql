@@ -12,14 +12,15 @@ WITH rows AS (
 stated AS (
     SELECT
         rows.*,
+        CASE WHEN share(n, 'no e-mail') < 40 AND opted_out.n IS NULL THEN NULL ELSE rows.email END AS address,
         CASE
+            WHEN address IS NULL THEN NULL
             WHEN opted_out.n IS NOT NULL OR dirt IN ('consent_in_future', 'consent_before_1990') THEN 'Subscribe'
             WHEN share(n, 'email consent') < 420 THEN one_of(['Subscribe', 'Subscribe', 'SUBSCRIBED', 'subscribed'], n, 'word')
             WHEN share(n, 'email consent') < 540 THEN one_of(['Unsubscribed', 'UNSUBSCRIBED'], n, 'word')
             WHEN share(n, 'email consent') < 700 THEN one_of(['Never Subscribed', 'NEVER_SUBSCRIBED', 'never-subscribed'], n, 'word')
             WHEN share(n, 'email consent') < 720 THEN ''
         END AS said,
-        CASE WHEN share(n, 'no e-mail') < 40 AND opted_out.n IS NULL THEN NULL ELSE rows.email END AS address,
         CASE WHEN opted_out.n IS NULL THEN share(n, 'consent date') < 800 ELSE opted_out.dated END AS has_date,
         getvariable('now')::TIMESTAMP - to_seconds((86400 + pick(n, 'consented') % 94608000)::INTEGER) AS said_at,
         coalesce(opted_out.sms, share(n, 'sms consent') < 300) AS texts

@@ -32,7 +32,7 @@ SELECT
         ELSE some_of(['newsletter', 'outdoor', 'tea & coffee', 'kids', 'sale "hunter"', 'vegan'], n, 'segment', 350)
     END AS segments,
     CASE dirt
-        WHEN 'control_characters' THEN city || chr(10) || 'Main' || chr(9) || 'Street'
+        WHEN 'control_characters' THEN city || chr(27) || '[1m Main Street'
         WHEN 'empty_strings' THEN ''
         ELSE city || one_of([' Central', ' Outlet', ' Station'], n, 'shop')
     END AS "Favourite Store",

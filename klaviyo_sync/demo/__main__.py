@@ -1,0 +1,79 @@
+"""`python -m klaviyo_sync.demo`: everything once, on this machine, with no account anywhere. Ends with status 0 when all of it adds up."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from klaviyo_sync.core.errors import KlaviyoSyncError
+from klaviyo_sync.demo import serving
+from klaviyo_sync.demo.account import API_KEY, account
+from klaviyo_sync.demo.expectation import Sample
+from klaviyo_sync.demo.folder import CONFIGURATION, WAREHOUSE, lay_out
+from klaviyo_sync.demo.story import imports, timed
+from klaviyo_sync.demo.telling import make_console
+from klaviyo_sync.demo.warehouse import PEOPLE, build
+
+
+@click.command()
+@click.option("--serve", is_flag=True, help="Leave the sandbox and the Dagster UI running afterwards, until Ctrl-C.")
+@click.option("--port", default=3000, show_default=True, help="Port of the Dagster UI.")
+@click.option(
+    "--folder", default=".demo", show_default=True, type=click.Path(file_okay=False, path_type=Path), help="Where the demo lives."
+)
+@click.option("--people", default=PEOPLE, show_default=True, help="How many people the sample warehouse knows.")
+def main(*, serve: bool, port: int, folder: Path, people: int) -> None:
+    """Builds a sample warehouse, starts a local Klaviyo, imports windows through Dagster and checks what arrived."""
+    serving.heed_signals()
+    console = make_console()
+    try:
+        with ExitStack() as stack:
+            sys.exit(run(console, stack, folder.resolve(), people, port if serve else None))
+    except KlaviyoSyncError as error:
+        console.print(str(error), style="red", markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        console.print("\nStopped.")
+        sys.exit(130)
+
+
+def run(console: Console, stack: ExitStack, folder: Path, people: int, port: int | None) -> int:
+    """The whole demo; the exit status."""
+    began = time.monotonic()
+    now = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0)
+    if port is not None:
+        serving.check_free(port)
+    lay_out(Path.cwd(), folder, now)
+    timed(console, f"A sample warehouse in {folder / WAREHOUSE}", lambda: build(folder / WAREHOUSE, now, people))
+    url = stack.enter_context(account())
+    console.print(f"A local Klaviyo at {url}", markup=False)
+    os.environ.update(
+        KLAVIYO_SYNC_CONFIG=str(folder / CONFIGURATION), KLAVIYO_API_KEY=API_KEY, KLAVIYO_BASE_URL=url, DAGSTER_HOME=str(folder)
+    )
+    os.chdir(folder)  # dagster.yaml keeps its history relative to where Dagster is started
+    wrong = imports(console, Sample(folder / WAREHOUSE), url, now)
+    console.print(
+        f"{'Everything adds up' if not wrong else 'Something does NOT add up'}, after {time.monotonic() - began:.0f} s.",
+        style="red" if wrong else "green",
+    )
+    if port is not None:
+        with serving.dagster_dev(folder, port) as process:
+            console.print(
+                f"\nDagster: http://127.0.0.1:{port}/assets/klaviyo/loyalty_members   Klaviyo: {url}   Ctrl-C stops both.", markup=False
+            )
+            try:
+                wrong += process.wait() != 0
+            except KeyboardInterrupt:
+                console.print("\nStopping.")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    main()

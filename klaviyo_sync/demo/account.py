@@ -1,0 +1,61 @@
+"""The Klaviyo account of the demo: the sandbox, and questions to it over HTTP like anybody's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+
+from klaviyo_sync.demo.expectation import NOT_STORED, Person
+from klaviyo_sync.sandbox import Sandbox, serve
+
+API_KEY = "pk_demo_of_the_sandbox"
+HEADERS = {"Authorization": f"Klaviyo-API-Key {API_KEY}", "revision": "2026-07-15", "Accept": "application/vnd.api+json"}
+TIMEOUT = 30
+
+
+@contextmanager
+def account(port: int = 0) -> Iterator[str]:
+    """The address of a running sandbox with Klaviyo's limits. Once it answers 503, and some profiles its import jobs cannot store."""
+    sandbox = Sandbox(job_seconds=(0.2, 0.8))
+    sandbox.faults.add("503", endpoint="bulk_import_profiles", skip=2)
+    sandbox.faults.add("row", containing=NOT_STORED, detail="The profile could not be stored: the demo's sandbox fails it on purpose.")
+    with serve(sandbox, port=port) as server:
+        yield server.url
+
+
+class Questions:
+    """What the account holds, asked over its public API (https://developers.klaviyo.com/en/reference/get_profiles)."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def get(self, path: str, **params: str) -> Any:
+        """The `data` of an answer."""
+        answer = requests.get(f"{self.url}{path}", params=params, headers=HEADERS, timeout=TIMEOUT)
+        answer.raise_for_status()
+        return answer.json()["data"]
+
+    def person(self, email: str) -> Person | None:
+        """What the account knows of someone, or None when it knows nobody of this address."""
+        found = self.get("/api/profiles", filter=f'equals(email,"{email}")')
+        if not found:
+            return None
+        attributes = found[0]["attributes"]
+        location, properties = attributes.get("location") or {}, attributes.get("properties") or {}
+        return Person(
+            email=attributes.get("email"),
+            first_name=attributes.get("first_name"),
+            phone_number=attributes.get("phone_number"),
+            city=location.get("city"),
+            balance=properties.get("Loyalty_Balance"),
+            segments=properties.get("Segments"),
+            churn_score=properties.get("Churn_Score"),
+            audiences=properties.get("Audiences"),
+        )
+
+    def members(self, list_id: str) -> int:
+        """How many profiles a list has."""
+        return self.get(f"/api/lists/{list_id}", **{"additional-fields[list]": "profile_count"})["attributes"]["profile_count"]

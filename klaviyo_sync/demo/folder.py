@@ -1,0 +1,51 @@
+"""The folder that the demo runs in: a project of its own, so that what went to the sandbox is never taken for an import into Klaviyo."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from klaviyo_sync.core.errors import ConfigError
+
+DAYS = {"hourly": 1}
+MOST_DAYS = 3
+CONFIGURATION = "klaviyo_sync.yaml"
+WAREHOUSE = "warehouse.duckdb"
+START = re.compile(r"^start: \S+", re.MULTILINE)
+FREQUENCY = re.compile(r"^frequency: (\S+)", re.MULTILINE)
+MODELINE = re.compile(r"^# yaml-language-server:.*\n", re.MULTILINE)
+COPIED = "# Copied by the demo from "
+
+
+def lay_out(project: Path, folder: Path, now: datetime) -> None:
+    """Makes `folder` a copy of the project's configuration, its syncs starting a few days before `now`, so that any day is a good day.
+
+    What an earlier demo left there goes: the new Klaviyo knows nothing of it. Raises ConfigError when `project` is not the folder with
+    the example configuration, or when `folder` is somebody's own.
+    """
+    missing = [name for name in (CONFIGURATION, "dagster.yaml", "workspace.yaml", "syncs") if not (project / name).exists()]
+    if missing:
+        raise ConfigError(f"{project} has no {', '.join(missing)}: run the demo in the folder of the repository")
+    present = folder / CONFIGURATION
+    if present.is_file() and not present.read_text(encoding="utf-8").startswith(COPIED):
+        raise ConfigError(f"{present} was not made by the demo: choose another folder for it")
+    for leftover in ("syncs", ".dagster", "rejects"):
+        shutil.rmtree(folder / leftover, ignore_errors=True)
+    (folder / "syncs").mkdir(parents=True)
+    for name in ("dagster.yaml", "workspace.yaml"):
+        shutil.copyfile(project / name, folder / name)
+    copy(project, folder, CONFIGURATION)
+    for sync in sorted((project / "syncs").glob("*.yaml")):
+        copy(project, folder, f"syncs/{sync.name}", now)
+
+
+def copy(project: Path, folder: Path, name: str, now: datetime | None = None) -> None:
+    """Copies one file of the configuration, saying where it comes from; with `now`, a sync of its frequency starts a few windows before."""
+    text = f"{COPIED}{name}: change that file.\n" + MODELINE.sub("", (project / name).read_text(encoding="utf-8"), count=1)
+    frequency = FREQUENCY.search(text)
+    if now and frequency:
+        day = (now.astimezone(timezone.utc) - timedelta(days=DAYS.get(frequency[1], MOST_DAYS))).date()
+        text = START.sub(f"start: {day}", text)
+    (folder / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,131 @@
+"""The demo as anyone starts it: a process of its own, in the folder of the repository, ending with a status."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import requests
+
+from klaviyo_sync.config import load
+from klaviyo_sync.core.errors import ConfigError
+from klaviyo_sync.demo.folder import lay_out
+
+REPOSITORY = Path(__file__).parents[2]
+PATIENCE = 240
+NOW = datetime(2026, 11, 24, 0, 30, tzinfo=timezone.utc)
+
+
+class Ended(NamedTuple):
+    """A demo with the UI, stopped by Ctrl-C once the UI had answered."""
+
+    folder: Path
+    port: int
+    status: int
+    told: str
+    assets: dict[str, dict[str, int]]
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """What `make dev` does, over a small warehouse."""
+    folder, port = tmp_path_factory.mktemp("demo"), free_port()
+    command = [sys.executable, "-u", "-m", "klaviyo_sync.demo", "--folder", str(folder), "--people", "1500", "--serve", "--port", str(port)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("KLAVIYO_", "DAGSTER_"))}
+    told, assets = [], {}
+    with subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        watchdog = threading.Timer(PATIENCE, process.kill)
+        watchdog.start()
+        try:
+            for line in process.stdout:
+                told.append(line)
+                if line.startswith("Dagster: "):
+                    assets = windows_in_the_ui(port)
+                    process.send_signal(signal.SIGINT)
+        finally:
+            watchdog.cancel()
+            process.send_signal(signal.SIGINT)
+    return Ended(folder, port, process.returncode, "".join(told), assets)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def windows_in_the_ui(port: int) -> dict[str, dict[str, int]]:
+    """How many windows each sync has and how many are imported, as the UI's own server says."""
+    query = "{assetNodes{assetKey{path} partitionStats{numMaterialized numPartitions}}}"
+    nodes = requests.post(f"http://127.0.0.1:{port}/graphql", json={"query": query}, timeout=30).json()["data"]["assetNodes"]
+    return {node["assetKey"]["path"][-1]: node["partitionStats"] for node in nodes if node["partitionStats"]}
+
+
+def test_the_demo_adds_up(ended: Ended) -> None:
+    """Every sync's counts are those that the sample foretells, and what Klaviyo holds is what the warehouse holds."""
+    syncs = list((REPOSITORY / "syncs").glob("*.yaml"))
+    assert "Everything adds up" in ended.told, ended.told
+    assert len(re.findall(r"^\w+ +[\d, ]+ yes *$", ended.told, re.MULTILINE)) == len(syncs), ended.told
+    assert len(re.findall(r"as in the warehouse$", ended.told, re.MULTILINE)) == 5, ended.told
+
+
+def test_the_demo_warns_of_nothing(ended: Ended) -> None:
+    """Whoever tries it first reads about imports, not about Dagster's previews."""
+    assert "Warning" not in ended.told
+
+
+def test_the_demo_shows_where_the_other_rows_are(ended: Ended) -> None:
+    """The rejects files that it names are there, for their owner."""
+    files = re.findall(r"every one of these rows, with its key: (\S+)", ended.told)
+    assert len(files) == len(list((REPOSITORY / "syncs").glob("*.yaml")))
+    assert all(Path(file).is_file() for file in files)
+
+
+def test_the_ui_shows_every_window_imported(ended: Ended) -> None:
+    """The history that `make dev` opens with has no gaps."""
+    assert ended.assets["loyalty_members"]["numPartitions"] >= 24
+    assert all(one["numMaterialized"] == one["numPartitions"] > 0 for one in ended.assets.values())
+
+
+def test_one_interrupt_ends_everything(ended: Ended) -> None:
+    """Ctrl-C ends the demo with status 0 and takes the UI down with it."""
+    assert ended.status == 0, ended.told
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", ended.port)) != 0
+
+
+def test_the_demo_runs_the_example_with_other_starts(tmp_path: Path) -> None:
+    """The folder's configuration is the repository's but for the first windows, so that any day is a good day for a demo."""
+    lay_out(REPOSITORY, tmp_path / "demo", NOW)
+    ours, theirs = (load(folder / "klaviyo_sync.yaml", {}, NOW) for folder in (REPOSITORY, tmp_path / "demo"))
+    assert [sync.model_dump(exclude={"start"}) for sync in ours.syncs] == [sync.model_dump(exclude={"start"}) for sync in theirs.syncs]
+    assert {sync.frequency: f"{sync.start:%Y-%m-%d}" for sync in theirs.syncs} == {"daily": "2026-11-21", "hourly": "2026-11-23"}
+
+
+def test_the_demo_leaves_other_projects_alone(tmp_path: Path) -> None:
+    """A folder with a configuration that the demo did not write is refused; its own it takes again, history and all."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "klaviyo_sync.yaml").write_text("connections: {}\n")
+    with pytest.raises(ConfigError, match="was not made by the demo"):
+        lay_out(REPOSITORY, tmp_path / "mine", NOW)
+    lay_out(REPOSITORY, tmp_path / "demo", NOW)
+    (tmp_path / "demo" / ".dagster").mkdir()
+    lay_out(REPOSITORY, tmp_path / "demo", NOW)
+    assert not (tmp_path / "demo" / ".dagster").exists()
+
+
+def test_the_demo_says_where_it_must_be_started(tmp_path: Path) -> None:
+    """Outside the repository it stops with a sentence, not with a traceback."""
+    with pytest.raises(ConfigError, match="run the demo in the folder of the repository"):
+        lay_out(tmp_path, tmp_path / "demo", NOW)
