@@ -28,6 +28,7 @@ _LOCATION = PLACES | DEGREES
 _NOWHERE: dict[str, Any] = {}
 _PROFILE = frozenset(("type", "id", "attributes", "meta"))
 _META = frozenset(("patch_properties", "patch_identifiers"))
+_PATCH = frozenset(("append", "unappend", "unset"))
 _LOCATION_TYPES = frozenset((str, int, float, NoneType))
 
 MAX_EMAIL = 100
@@ -118,9 +119,22 @@ def _envelope(profile: Mapping[str, Any], at: str) -> Iterator[dict[str, Any]]:
         yield problem("invalid", "The profile id must be a string.", f"{at}/id")
     for name in profile.keys() - _PROFILE:
         yield problem("invalid", f"'{name}' is not a valid field for the resource 'profile'.", f"{at}/{name}")
-    meta = profile.get("meta")
+    yield from _meta(profile.get("meta"), f"{at}/meta")
+
+
+def _meta(meta: Any, at: str) -> Iterator[dict[str, Any]]:
     if not isinstance(meta, (dict, NoneType)) or (meta and not meta.keys() <= _META):
-        yield problem("invalid", "'meta' may hold patch_properties and patch_identifiers.", f"{at}/meta")
+        yield problem("invalid", "'meta' may hold patch_properties and patch_identifiers.", at)
+        return
+    patch = (meta or {}).get("patch_properties")
+    if not isinstance(patch, (dict, NoneType)) or (patch and not patch.keys() <= _PATCH):
+        yield problem("invalid", "'patch_properties' may hold append, unappend and unset.", f"{at}/patch_properties")
+        return
+    for name, value in (patch or {}).items():
+        names = value if isinstance(value, list) else [value]
+        fits = all(isinstance(one, str) for one in names) if name == "unset" else isinstance(value, (dict, NoneType))
+        if not fits:
+            yield problem("invalid", f"Invalid value for '{name}'.", f"{at}/patch_properties/{name}")
 
 
 def _attributes(attributes: Mapping[str, Any], at: str) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ from klaviyo_sync.sandbox.answers import Answer
 from klaviyo_sync.sandbox.request import Request
 from klaviyo_sync.sandbox.state import Sandbox
 
+KEPT_BYTES = 6_000_000
+"""How much of a body is kept: enough to see that it is too large."""
+
 _CLOSE_AT_ONCE = struct.pack("ii", 1, 0)
 
 
@@ -27,8 +31,10 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Says nothing about a client that hung up."""
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing about a client that hung up; anything else is a mistake of the sandbox, and is shown."""
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -73,7 +79,12 @@ class _Handler(BaseHTTPRequestHandler):
             while self.rfile.readline().strip():
                 pass
             return b"".join(chunks)
-        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(min(length, KEPT_BYTES))
+        left = length - len(body)
+        while left > 0 and (thrown_away := self.rfile.read(min(left, KEPT_BYTES))):
+            left -= len(thrown_away)
+        return body
 
     def _write(self, answer: Answer) -> None:
         self.send_response(answer.status)
@@ -108,12 +119,6 @@ class Server:
     sandbox: Sandbox
 
 
-def _bound(sandbox: Sandbox, host: str, port: int, *, anywhere: bool) -> _Server:
-    if not anywhere and host != "localhost" and not _is_loopback(host):
-        raise ConfigError(f"The sandbox does not listen on {host}: it has no protection. Use 127.0.0.1, or say anywhere=True.")
-    return _Server((host, port), partial(_Handler, sandbox=sandbox))
-
-
 def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
@@ -132,7 +137,9 @@ def serve(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0, *, anywhere:
 
     Raises ConfigError for an address that is not a loopback address, unless `anywhere`; OSError for a port that is taken.
     """
-    server = _bound(sandbox, host, port, anywhere=anywhere)
+    if not anywhere and host != "localhost" and not _is_loopback(host):
+        raise ConfigError(f"The sandbox does not listen on {host}: it has no protection. Use 127.0.0.1, or say anywhere=True.")
+    server = _Server((host, port), partial(_Handler, sandbox=sandbox))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="klaviyo-sandbox", daemon=True)
     thread.start()
     try:
@@ -141,14 +148,3 @@ def serve(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0, *, anywhere:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def run(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0, *, anywhere: bool = False) -> None:
-    """Serves the sandbox until it is interrupted. Raises what `serve` raises."""
-    server = _bound(sandbox, host, port, anywhere=anywhere)
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        server.server_close()

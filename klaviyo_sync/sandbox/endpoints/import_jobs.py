@@ -75,7 +75,7 @@ def _problems(sandbox: Sandbox, request: Request, profiles: list[Any], lists: li
     for index, one in enumerate(lists):
         if not isinstance(one, dict) or one.get("type") != "list":
             yield problem("invalid", "The resource type must be 'list'.", f"{LISTS}/{index}/type")
-        elif one.get("id") not in sandbox.lists:
+        elif not isinstance(one.get("id"), str) or one["id"] not in sandbox.lists:
             yield problem("invalid", f"A list with id `{one.get('id')}` does not exist.", f"{LISTS}/{index}/id")
     quick = sandbox.sms
     for index, profile in enumerate(profiles):
