@@ -12,13 +12,11 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
-from klaviyo_sync.core.dialects import DIALECTS
 from klaviyo_sync.core.encoding import Encoder
-from klaviyo_sync.core.mapping import Plan, plan_mapping
+from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.packing import Batch, import_envelope, pack
 from klaviyo_sync.core.profiles import prepare_rows
-from klaviyo_sync.core.query import Query, outside_query, relation, window_query
-from klaviyo_sync.core.reading import newest_rows
+from klaviyo_sync.core.reading import Rows
 from klaviyo_sync.core.reports import issue_lines, outcome_lines
 from klaviyo_sync.core.result import Result
 from klaviyo_sync.core.rivals import Rivals
@@ -29,9 +27,10 @@ from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.imports import import_batches
 from klaviyo_sync.klaviyo.jobs import prepare
 from klaviyo_sync.rejects import Rejects, RejectsFiles
+from klaviyo_sync.source import Source, open_source
 from klaviyo_sync.warehouses import Warehouse
 
-ENGINE_MEMORY = "160MB"
+ENGINE_MEMORY = "128MB"
 
 Log = Callable[[str], None]
 
@@ -49,26 +48,23 @@ class Report:
 def sync_windows(
     sync: Sync, windows: Sequence[Window], warehouse: Warehouse, klaviyo: Klaviyo, *, now: datetime, rejects: Rejects, log: Log
 ) -> Report:
-    """The result of each window (adjoining, oldest first), read in one query and packed together.
+    """The result of each window (adjoining, oldest first), read together and packed together.
 
-    A window whose result has unknown rows is not done. Raises ConfigError, Refused or Unavailable when the run broke; then no window is.
+    A window whose result has unknown rows is not done. Raises ConfigError, Refused or Unavailable when the run broke; then no
+    window is.
     """
     started = time.monotonic()
-    read = relation(sync, warehouse.dialect)
-    columns = warehouse.columns(read)
-    plan = plan_mapping(sync, columns, DIALECTS[warehouse.dialect], now)
+    refuse_clearing(sync)
+    source = open_source(sync, warehouse, now)
+    undated, future = source.rows_outside()
     tally = Tally(windows)
-    undated, future = one_row(warehouse, outside_query(sync, read, columns, now=now))
-    query = window_query(sync, read, columns, lower=lower_bound(sync, windows[0]), upper=windows[-1].end, now=now)
 
     with engine() as connection, rejects.open(sync.name, [window.key for window in windows]) as files:
-        rows = newest_rows(warehouse.batches(query), plan, Rivals(connection.cursor(), plan.modified_at), tally)
-        profiles = prepared(rows, plan, Encoder(connection), tally, files)
-        batches = pack(profiles, import_envelope(sync.list_id))
+        batches = pack(profiles(source, windows, connection, tally, files), import_envelope(sync.list_id))
         for outcome in import_batches(klaviyo, once_ready(batches, klaviyo, sync)):
             tally.add_outcome(outcome)
-            files.add(outcome_lines(outcome, {target.path: target.column for target in plan.targets}))
-            log(f"{len(outcome.rows)} profiles: {outcome_text(tally)}")
+            files.add(outcome_lines(outcome, {path: field.column for path, field in sync.profile.items()}))
+            log(f"{len(outcome.rows):,} profiles answered for; {tally}")
         files.publish()
     return Report(tally.results(), undated, future, time.monotonic() - started)
 
@@ -78,19 +74,20 @@ def sync_window(sync: Sync, window: Window, warehouse: Warehouse, klaviyo: Klavi
     return sync_windows(sync, [window], warehouse, klaviyo, now=now, rejects=rejects, log=log).results[window.key]
 
 
-def lower_bound(sync: Sync, first: Window) -> datetime | None:
-    """From where rows are read: the first window reaches back to the beginning, the others by their overlap."""
-    return None if first.first and sync.history == "include" else first.start - sync.overlap
+def profiles(
+    source: Source, windows: Sequence[Window], connection: duckdb.DuckDBPyConnection, tally: Tally, files: RejectsFiles
+) -> Iterator[tuple[pa.Array, pa.Table]]:
+    """The profiles to pack, with their rows. Rejected rows and issues are counted and written down on the way."""
+    encoder = Encoder(connection)
 
+    def prepared(rows: Rows) -> tuple[pa.Array, pa.Table]:
+        ready = prepare_rows(rows, source.plan, encoder)
+        tally.count("rejected", rows.windows[ready.rejected])
+        tally.add_issues(ready.issues, rows.windows)
+        files.add(issue_lines(rows, ready.issues, ready.rejected, source.plan))
+        return ready.profiles, ready.rows
 
-def prepared(rows: Iterator, plan: Plan, encoder: Encoder, tally: Tally, files: RejectsFiles) -> Iterator[tuple[pa.Array, pa.Table]]:
-    """The profiles to pack. Rejected rows and issues are counted and written down on the way."""
-    for some in rows:
-        ready = prepare_rows(some, plan, encoder)
-        tally.count("rejected", some.windows[ready.rejected])
-        tally.add_issues(ready.issues, some.windows)
-        files.add(issue_lines(some, ready.issues, ready.rejected, plan))
-        yield ready.profiles, ready.rows
+    return map(prepared, source.newest(windows, Rivals(connection.cursor(), source.plan), tally))
 
 
 def once_ready(batches: Iterator[Batch], klaviyo: Klaviyo, sync: Sync) -> Iterator[Batch]:
@@ -101,21 +98,27 @@ def once_ready(batches: Iterator[Batch], klaviyo: Klaviyo, sync: Sync) -> Iterat
         yield batch
 
 
-def one_row(warehouse: Warehouse, query: Query) -> tuple[int, ...]:
-    """The numbers of a query with one row."""
-    return tuple(next(tuple(row.values()) for batch in warehouse.batches(query) for row in batch.to_pylist()))
+def refuse_clearing(sync: Sync) -> None:
+    """Raises ConfigError for `on_null: clear`: bulk import cannot clear, and leaving the cells out would do nothing silently."""
+    fields = {**sync.profile, **sync.properties}
+    clearing = [name for name, field in fields.items() if (field.on_null or sync.on_null) == "clear"]
+    if clearing:
+        raise ConfigError(f"Sync {sync.name}: on_null: clear ({', '.join(clearing)}) cannot be carried out yet; use on_null: keep.")
+
+
+def return_memory() -> None:
+    """Has pyarrow give freed memory back at once where it can: a run is long, and its peak is what a container must hold."""
+    if "jemalloc" in pa.supported_memory_backends():
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
+        pa.jemalloc_set_decay_ms(0)
 
 
 @contextmanager
 def engine() -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB of our own in memory, for encoding and for rivals; what does not fit is spilled into a private folder."""
+    return_memory()
     with tempfile.TemporaryDirectory(prefix="klaviyo_sync_") as folder:
         config = {"memory_limit": ENGINE_MEMORY, "temp_directory": folder, "threads": 1}
         with duckdb.connect(config=config) as connection:
             connection.execute("SET TimeZone = 'UTC'; SET arrow_large_buffer_size = true; SET preserve_insertion_order = false")
             yield connection
-
-
-def outcome_text(tally: Tally) -> str:
-    """The counts so far, for the log."""
-    return ", ".join(f"{counts.sum():,} {part}" for part, counts in tally.counts.items() if counts.any())

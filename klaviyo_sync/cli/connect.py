@@ -94,7 +94,7 @@ def newest_query(sync: Sync, read: Relation, columns: Sequence[Column], now: dat
     """The query of the newest window that has closed; of everything since the start when none has."""
     newest = deque(windows(sync, now), maxlen=1)
     lower, upper = (newest[0].start, newest[0].end) if newest else (sync.starts_at, now)
-    return window_query(sync, read, columns, lower=lower, upper=upper, now=now)
+    return window_query(sync, read, columns, lower=lower, upper=upper)
 
 
 def ask_klaviyo(project: Project, open_klaviyo: OpenKlaviyo) -> Iterator[Finding]:

@@ -20,19 +20,14 @@ class Dialect:
     """How one warehouse spells what the query builder needs.
 
     `kinds` maps a regular expression over the warehouse's own type names to our kinds, first match wins. `to_json` writes a
-    column of a given type as JSON text, `remove` takes out what matches a pattern, `grouped` gives a form of a text
-    that is cheap to group by, NULL for NULL.
+    column of a given type as JSON text.
     """
 
     name: str
-    text: str
     kinds: tuple[tuple[str, Kind], ...]
     placeholder: Callable[[str], exp.Expr]
     to_json: Callable[[exp.Expr, str], exp.Expr]
-    remove: Callable[[exp.Expr, str], exp.Expr]
-    grouped: Callable[[exp.Expr], exp.Expr] = lambda text: text
     folds_to_upper_case: bool = False
-    inlines_ctes: bool = True
     illegal_in_names: str = r"\x00"
 
     def kind(self, type_name: str) -> Kind | None:
@@ -48,19 +43,9 @@ def function(name: str, *arguments: exp.Expr) -> exp.Expr:
     return exp.Anonymous(this=name, expressions=list(arguments))
 
 
-def replace_all(text: exp.Expr, pattern: str, *flags: str) -> exp.Expr:
-    """REGEXP_REPLACE with nothing; only DuckDB needs to be told that every match is meant."""
-    return function("REGEXP_REPLACE", text, *(exp.Literal.string(argument) for argument in (pattern, "", *flags)))
-
-
 def duckdb_json(column: exp.Expr, type_name: str) -> exp.Expr:
     """JSON columns are text already; to_json would parse them again."""
     return exp.cast(column if type_name == "JSON" else function("TO_JSON", column), "varchar")
-
-
-def duckdb_hash(text: exp.Expr) -> exp.Expr:
-    """Eight bytes instead of the text. Texts that share a hash are only looked at more closely."""
-    return exp.Case().when(text.copy().is_(exp.null()).not_(), function("HASH", text.copy()))
 
 
 DIALECTS: dict[str, Dialect] = {
@@ -68,7 +53,6 @@ DIALECTS: dict[str, Dialect] = {
     for dialect in (
         Dialect(
             name="duckdb",
-            text="VARCHAR",
             kinds=(
                 (r".*\[\d*\]$", "list"),
                 (r"(STRUCT|MAP|UNION|JSON|VARIANT)\b", "json"),
@@ -85,14 +69,9 @@ DIALECTS: dict[str, Dialect] = {
             ),
             placeholder=lambda name: exp.Placeholder(this=name),
             to_json=duckdb_json,
-            remove=lambda text, pattern: replace_all(text, pattern, "g"),
-            grouped=duckdb_hash,
-            # DuckDB keeps a common table expression in memory once it is named twice.
-            inlines_ctes=False,
         ),
         Dialect(
             name="snowflake",
-            text="VARCHAR",
             kinds=(
                 (r"ARRAY\b", "list"),
                 (r"(VARIANT|OBJECT|GEOGRAPHY|GEOMETRY|MAP)\b", "json"),
@@ -110,12 +89,10 @@ DIALECTS: dict[str, Dialect] = {
             ),
             placeholder=lambda _: exp.Placeholder(),
             to_json=lambda column, _: function("TO_JSON", column),
-            remove=replace_all,
             folds_to_upper_case=True,
         ),
         Dialect(
             name="bigquery",
-            text="STRING",
             kinds=(
                 (r"ARRAY<", "list"),
                 (r"(STRUCT|RECORD|JSON)\b", "json"),
@@ -132,7 +109,6 @@ DIALECTS: dict[str, Dialect] = {
             ),
             placeholder=lambda name: exp.Parameter(this=exp.var(name)),
             to_json=lambda column, _: function("TO_JSON_STRING", column),
-            remove=replace_all,
             # GoogleSQL has no escape for these inside back-quoted names.
             illegal_in_names=r"[`\\\x00-\x1f]",
         ),

@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from klaviyo_sync.core.attributes import ATTRIBUTES
 from klaviyo_sync.core.cleaning import Cleaned, cleaner_for_attribute, cleaner_for_phone, cleaner_for_property
@@ -19,7 +18,6 @@ from klaviyo_sync.core.dialects import Dialect, Kind
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.frames import arrow, series, true_at
 from klaviyo_sync.core.issues import CODES
-from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.query import Column, find_column
 from klaviyo_sync.core.sync import Channel, ConsentField, Sync
 
@@ -56,6 +54,12 @@ class Plan:
     modified_kind: Kind
     zone: ZoneInfo
     now: datetime
+
+    @property
+    def identifying_columns(self) -> tuple[str, ...]:
+        """The columns that say who a row is about, and when it was changed."""
+        named = [name for target in self.identifiers for name in (target.column, target.companion) if name is not None]
+        return tuple(dict.fromkeys([*named, self.modified_at]))
 
     @property
     def identifiers(self) -> tuple[Target, ...]:
@@ -144,6 +148,11 @@ def issue_frame(parts: Sequence[tuple[np.ndarray, str, str]]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame({name: [] for name in ISSUE_COLUMNS})
 
 
+def map_identifiers(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Only the identifiers of the rows, cleaned."""
+    return pd.DataFrame({target.path: series(clean_target(target, frame).cells) for target in plan.identifiers}, copy=False)
+
+
 def map_frame(frame: pd.DataFrame, plan: Plan) -> Mapped:
     """The rows as profile cells, with the issues of every cell that could not go out as it is."""
     cleaned = {target: clean_target(target, frame) for target in plan.targets}
@@ -166,12 +175,3 @@ def map_frame(frame: pd.DataFrame, plan: Plan) -> Mapped:
         statements,
         rejected,
     )
-
-
-def identities(frame: pd.DataFrame, plan: Plan) -> pa.Table:
-    """The identifiers of each row in the form in which two rows of one profile are equal; NULL where there is no usable one."""
-    keys: dict[str, pa.Array] = {}
-    for target in plan.identifiers:
-        cells = clean_target(target, frame).cells
-        keys[target.path] = pc.utf8_lower(cells) if target.path == "email" else cells
-    return pa.table(keys)

@@ -79,8 +79,10 @@ class Batch:
 
     def body(self) -> bytes:
         """The request body, as it is sent."""
-        texts = b"".join((self.envelope.head, *(text_view(chunk) for chunk in self.profiles.chunks)))
-        return texts[:-1] + self.envelope.tail if len(self) else texts + self.envelope.tail
+        views = [text_view(chunk) for chunk in self.profiles.chunks if len(chunk)]
+        if views:
+            views[-1] = views[-1][:-1]  # the last comma
+        return b"".join((self.envelope.head, *views, self.envelope.tail))
 
     def without(self, positions: Collection[int]) -> Batch:
         """The batch less the profiles at these positions."""
@@ -131,5 +133,6 @@ def pack(
             if start < len(profiles) or count == max_profiles:
                 yield batch()
                 texts, tables, count, size = [], [], 0, 0
+        del profiles, rows, offsets  # else they would outlive their batches while the next piece is made
     if count:
         yield batch()

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from klaviyo_sync.core.encoding import Encoder, lengths
 from klaviyo_sync.core.frames import arrow
-from klaviyo_sync.core.mapping import Plan, issue_frame, map_frame
+from klaviyo_sync.core.mapping import Plan, issue_frame
 from klaviyo_sync.core.packing import MAX_PROFILE_BYTES
 from klaviyo_sync.core.reading import Rows
 
@@ -28,22 +28,25 @@ class Prepared(NamedTuple):
 
 def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
     """The rows as encoded profiles, with what could not go out."""
-    mapped = map_frame(rows.frame, plan)
+    mapped = rows.mapped
     encoded = encoder.encode(mapped.profiles, mapped.forms)
-    too_large = np.setdiff1d(np.flatnonzero(lengths(encoded) > MAX_PROFILE_BYTES), mapped.rejected)
-    rejected = np.union1d(mapped.rejected, too_large)
+    behind = np.zeros(len(rows.frame), dtype=bool)
+    behind[mapped.rejected] = True
+    too_large = np.flatnonzero((lengths(encoded) > MAX_PROFILE_BYTES) & ~behind)
+    behind[too_large] = True
     issues = mapped.issues
     if len(too_large):
         issues = pd.concat([issues, issue_frame([(too_large, "", "profile_too_large")])], ignore_index=True)
+    if len(issues) and rows.held.any():
+        issues = issues[~rows.held[issues["row"].to_numpy(dtype=np.int64)]]
     table = pa.table(
         {
             WINDOW: pa.array(rows.windows, pa.int32()),
             **{target.path: arrow(mapped.profiles[target.path]) for target in plan.identifiers},
         }
     )
-    if len(rejected):
-        keep = np.ones(len(rows.frame), dtype=bool)
-        keep[rejected] = False
-        mask = pa.array(keep)
-        encoded, table = encoded.filter(mask), table.filter(mask)
-    return Prepared(encoded, table, issues, rejected)
+    stays = behind | rows.held
+    if stays.any():
+        goes = pa.array(~stays)
+        encoded, table = encoded.filter(goes), table.filter(goes)
+    return Prepared(encoded, table, issues, np.flatnonzero(behind & ~rows.held))

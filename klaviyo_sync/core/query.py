@@ -1,10 +1,4 @@
-"""The one SQL builder: the rows of some windows, newest-row rivals marked, as a query of the warehouse's dialect.
-
-A row must go out only if no newer row exists for the same profile. Which rows share a profile is decided after cleaning
-(`rivals.py`), where phone numbers and addresses have their final form. The query only marks the rows that could share one:
-it groups by a loose form of each identifier that equal final forms always have in common, and brings rivals from after the
-window along.
-"""
+"""The one SQL builder: the rows of some windows, or only their identifiers, as a query of the warehouse's dialect."""
 
 from __future__ import annotations
 
@@ -20,18 +14,13 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from klaviyo_sync.core.attributes import ATTRIBUTES
-from klaviyo_sync.core.dialects import DIALECTS, Dialect, Kind, function
+from klaviyo_sync.core.dialects import DIALECTS, Dialect, Kind
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.sync import Sync
 
 NAME_PARTS = ("this", "db", "catalog")  # as sqlglot calls the parts of a table's name, last first
 WRITES = (exp.Into, exp.Lock, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter, exp.Command)
-CONTESTED = "__contested__"
 SOURCE = "src"
-NOT_DIGITS = "[^0-9]"
-NOT_VISIBLE = "[^!-~]"
-PHONE_TAIL = 8  # digits that the national and the international spelling of one number share
 
 
 @dataclass(frozen=True)
@@ -57,15 +46,6 @@ class Query:
 
     sql: str
     params: tuple[Param, ...] = ()
-
-
-@dataclass(frozen=True)
-class Bound:
-    """One end of the rows wanted: a column, an operator and a moment."""
-
-    operator: type[exp.Expr]
-    moment: datetime
-    upper: bool
 
 
 def illegal(name: str, dialect: Dialect) -> bool:
@@ -173,8 +153,16 @@ def wall_clock_bound(moment: datetime, zone: ZoneInfo) -> datetime:
     return high.astimezone(zone).replace(tzinfo=None)
 
 
-def bound_value(moment: datetime, kind: Kind, zone: ZoneInfo, *, aligned: bool) -> datetime | date:
-    """What a `modified_at` column of this kind is compared with. Raises ConfigError when a DATE column cannot hold the bound."""
+def just_after(moment: datetime) -> datetime:
+    """The next moment that a warehouse can tell apart: an exclusive bound that lets `moment` itself in."""
+    return moment + timedelta(microseconds=1)
+
+
+def bound_value(moment: datetime, kind: Kind, zone: ZoneInfo, *, aligned: bool = True) -> datetime | date:
+    """What a `modified_at` column of this kind is compared with.
+
+    A DATE column can only tell days apart: other bounds raise ConfigError when `aligned`, else they move to the day's end.
+    """
     if kind == "instant":
         return moment.astimezone(timezone.utc)
     wall = wall_clock_bound(moment, zone)
@@ -185,7 +173,7 @@ def bound_value(moment: datetime, kind: Kind, zone: ZoneInfo, *, aligned: bool) 
             f"modified_at is a DATE, but windows of this frequency end at {wall:%H:%M}; "
             "use daily, weekly or monthly windows, or a column with the time of day."
         )
-    return wall.date()
+    return wall.date() if wall.time() == datetime.min.time() else wall.date() + timedelta(days=1)
 
 
 def modified_kind(column: Column, dialect: Dialect, where: str) -> Kind:
@@ -196,97 +184,57 @@ def modified_kind(column: Column, dialect: Dialect, where: str) -> Kind:
     return kind
 
 
-def loose_form(path: str, column: exp.Expr, dialect: Dialect) -> exp.Expr:
-    """A form of an identifier that cells with the same final form always have in common; NULL for empty cells.
-
-    Cleaning takes away white space and control characters and may change the case of an address, so the visible ASCII
-    characters in lower case are what stays; of a phone number, its last digits.
-    """
-    text = function("NULLIF", exp.cast(column, dialect.text), exp.Literal.string(""))
-    if ATTRIBUTES[path].kind == "phone":
-        return function("RIGHT", dialect.remove(text, NOT_DIGITS), exp.Literal.number(PHONE_TAIL))
-    return dialect.remove(function("LOWER", text) if ATTRIBUTES[path].kind == "email" else text, NOT_VISIBLE)
+def source_column(column: Column, dialect: Dialect) -> exp.Column:
+    """The column of what is read."""
+    return exp.column(identifier(column.name, dialect), table=exp.to_identifier(SOURCE))
 
 
-def named(name: str, of: str) -> exp.Column:
-    """A column of one of our own sub-queries."""
-    return exp.column(exp.to_identifier(name, quoted=True), table=exp.to_identifier(of))
+def window_query(
+    sync: Sync,
+    read: Relation,
+    columns: Sequence[Column],
+    *,
+    lower: datetime | None,
+    upper: datetime,
+    names: Sequence[str] | None = None,
+    aligned: bool = True,
+) -> Query:
+    """The query for the rows with `lower <= modified_at < upper`: the sync's columns, or those of `names`, as the YAML names them.
 
+    With `aligned` a DATE column must be able to tell the bounds exactly; without, whole days are taken.
 
-def window_query(sync: Sync, read: Relation, columns: Sequence[Column], *, lower: datetime | None, upper: datetime, now: datetime) -> Query:
-    """The query for the rows with `lower <= modified_at < upper`: the sync's columns under their names in the YAML, and CONTESTED.
-
-    CONTESTED is true for rows that may share a profile with another row changed since `lower`. Contested rows changed
-    between `upper` and `now` come along; every other row after `upper` stays out. Structs, lists and JSON come as JSON text.
-    Raises ConfigError for missing or ambiguous columns, and for a `modified_at` that is not a moment.
+    Structs, lists and JSON come as JSON text. Raises ConfigError for missing or ambiguous columns, and for a `modified_at`
+    that is not a moment.
     """
     dialect = read.dialect
     where = sync.dataset or "the query"
-    found = {name: find_column(name, columns, where) for name in sync.columns()}
-    modified = found[sync.modified_at.column]
+    modified = find_column(sync.modified_at.column, columns, where)
     kind = modified_kind(modified, dialect, where)
-
-    def source(column: Column) -> exp.Column:
-        return exp.column(identifier(column.name, dialect), table=exp.to_identifier(SOURCE))
-
-    def cell(column: Column) -> exp.Expr:
-        return dialect.to_json(source(column), column.type) if dialect.kind(column.type) in ("list", "json") else source(column)
-
     params: list[Param] = []
 
-    def compare(operator: type[exp.Binary], left: exp.Expr, name: str, moment: datetime, *, aligned: bool = True) -> exp.Expr:
+    def cell(name: str) -> exp.Expr:
+        column = find_column(name, columns, where)
+        found = source_column(column, dialect)
+        written = dialect.to_json(found, column.type) if dialect.kind(column.type) in ("list", "json") else found
+        return exp.alias_(written, identifier(name, dialect))
+
+    def compare(operator: type[exp.Binary], name: str, moment: datetime) -> exp.Expr:
         params.append(Param(name, modified.type, bound_value(moment, kind, sync.zone, aligned=aligned)))
-        return operator(this=left, expression=dialect.placeholder(name))
+        return operator(this=source_column(modified, dialect), expression=dialect.placeholder(name))
 
-    keys = {path: f"__{path}__" for path in sync.identifiers}
-    dataset = read.select().select(
-        *(exp.alias_(cell(column), identifier(name, dialect)) for name, column in found.items()),
-        *(
-            exp.alias_(
-                dialect.grouped(loose_form(path, source(found[sync.profile[path].column]), dialect)), exp.to_identifier(key, quoted=True)
-            )
-            for path, key in keys.items()
-        ),
-    )
+    query = read.select().select(*map(cell, sync.columns() if names is None else names))
     if lower is not None:
-        dataset = dataset.where(compare(exp.GTE, source(modified), "lower", lower))
-    dataset = dataset.where(compare(exp.LTE, source(modified), "now", now, aligned=False))
-
-    query = exp.select(*(named(name, "dataset") for name in found)).from_("dataset")
-    contested: list[exp.Expr] = []
-    expressions = [exp.CTE(this=dataset, alias=exp.TableAlias(this=exp.to_identifier("dataset")), **inlined(dialect))]
-    for path, key in keys.items():
-        rivals = f"rivals_{path}"
-        shared = (
-            exp.select(exp.column(exp.to_identifier(key, quoted=True)))
-            .from_("dataset")
-            .where(exp.column(exp.to_identifier(key, quoted=True)).is_(exp.null()).not_())
-            .group_by(exp.column(exp.to_identifier(key, quoted=True)))
-            .having(exp.GT(this=exp.Count(this=exp.Star()), expression=exp.Literal.number(1)))
-        )
-        expressions.append(exp.CTE(this=shared, alias=exp.TableAlias(this=exp.to_identifier(rivals))))
-        query = query.join(rivals, on=exp.EQ(this=named(key, "dataset"), expression=named(key, rivals)), join_type="left")
-        contested.append(named(key, rivals).is_(exp.null()).not_())
-    is_contested = exp.or_(*contested)
-    query = query.select(exp.alias_(is_contested.copy(), exp.to_identifier(CONTESTED, quoted=True)))
-    before_upper = compare(exp.LT, named(sync.modified_at.column, "dataset"), "upper", upper)
-    query = query.where(exp.or_(before_upper, is_contested))
-    query.set("with_", exp.With(expressions=expressions))
-    return Query(read.sql(query), tuple(params))
-
-
-def inlined(dialect: Dialect) -> dict[str, bool]:
-    """The argument that keeps a common table expression from being stored, where the warehouse would store it."""
-    return {} if dialect.inlines_ctes else {"materialized": False}
+        query = query.where(compare(exp.GTE, "lower", lower))
+    return Query(read.sql(query.where(compare(exp.LT, "upper", upper))), tuple(params))
 
 
 def outside_query(sync: Sync, read: Relation, columns: Sequence[Column], *, now: datetime) -> Query:
     """The query for the rows that no window holds: one row with `undated` (modified_at is NULL) and `future` (after `now`)."""
     where = sync.dataset or "the query"
     modified = find_column(sync.modified_at.column, columns, where)
-    column = exp.column(identifier(modified.name, read.dialect), table=exp.to_identifier(SOURCE))
-    moment = bound_value(now, modified_kind(modified, read.dialect, where), sync.zone, aligned=False)
-    future = exp.GT(this=column.copy(), expression=read.dialect.placeholder("now"))
+    column = source_column(modified, read.dialect)
+    moment = bound_value(just_after(now), modified_kind(modified, read.dialect, where), sync.zone, aligned=False)
+    future = exp.GTE(this=column.copy(), expression=read.dialect.placeholder("now"))
     counts = {"undated": column.is_(exp.null()), "future": future}
     selected = [exp.alias_(exp.Count(this=exp.Case().when(condition, exp.Literal.number(1))), name) for name, condition in counts.items()]
     return Query(read.sql(read.select().select(*selected)), (Param("now", modified.type, moment),))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -10,56 +10,77 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from klaviyo_sync.core.frames import arrow, frame_of, true_at
-from klaviyo_sync.core.mapping import Plan, identities
-from klaviyo_sync.core.query import CONTESTED, bound_value
+from klaviyo_sync.core.frames import Mask, arrow, frame_of
+from klaviyo_sync.core.mapping import Mapped, Plan, map_frame, map_identifiers
+from klaviyo_sync.core.query import bound_value
 from klaviyo_sync.core.rivals import LATER, Rivals
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window
 
 
 class Rows(NamedTuple):
-    """Rows of the warehouse (the sync's columns), and the position of each one's window in the run."""
+    """Rows of the warehouse (the sync's columns), the position of each one's window in the run, and what they become.
+
+    Those that are `held` are not to be sent now: they may have rivals, and come again if they turn out to be the newest.
+    """
 
     frame: pd.DataFrame
     windows: np.ndarray
+    mapped: Mapped
+    held: Mask
 
 
 def edges(windows: Sequence[Window], plan: Plan) -> np.ndarray:
     """The ends of the windows, comparable with the values of `modified_at` (datetime64)."""
-    bounds: list[datetime | date] = [bound_value(window.end, plan.modified_kind, plan.zone, aligned=True) for window in windows]
+    bounds: list[datetime | date] = [bound_value(window.end, plan.modified_kind, plan.zone) for window in windows]
     naive = [bound.replace(tzinfo=None) if isinstance(bound, datetime) else bound for bound in bounds]
     return np.array(naive, dtype="datetime64[us]")
 
 
 def window_positions(modified: pa.Array, ends: np.ndarray) -> np.ndarray:
-    """The position of the window that holds each row, LATER for rows after the last.
+    """The position of the window that holds each row.
 
     Rows from before the first window are the first one's: it reaches back, by its overlap or to the beginning.
     """
     naive = modified.cast(pa.timestamp("us", modified.type.tz) if pa.types.is_timestamp(modified.type) else pa.timestamp("us"), safe=False)
     moments = naive.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False)
-    positions = np.searchsorted(ends, moments, side="right")
-    return np.where(positions == len(ends), LATER, positions)
+    return np.searchsorted(ends, moments, side="right")
 
 
-def newest_rows(batches: Iterable[pa.RecordBatch], plan: Plan, rivals: Rivals, tally: Tally) -> Iterator[Rows]:
-    """The rows to send. Rows that nobody contests flow through at once; the others wait in `rivals` until all are read.
+def notice_all(batches: Iterable[pa.RecordBatch], plan: Plan, rivals: Rivals) -> None:
+    """Lets the rivals take note of every row, given the identifying columns of all rows changed since the run's windows began."""
+    for batch in batches:
+        rivals.notice(map_identifiers(frame_of(batch), plan))
+    rivals.all_noticed()
 
-    Counts what was read and what is superseded.
+
+def newest_rows(
+    batches: Iterable[pa.RecordBatch], later: Callable[[], Iterable[pa.RecordBatch]], plan: Plan, rivals: Rivals, tally: Tally
+) -> Iterator[Rows]:
+    """The rows to send. Rows without a rival go at once; the others are held until all are read.
+
+    `batches` hold the rows of the windows, `later` opens the identifying columns of those changed after them. Counts what was read and
+    what is superseded.
     """
     ends = edges(tally.windows, plan)
-    for batch in batches:
+
+    def read(batch: pa.RecordBatch) -> Rows:
         frame = frame_of(batch)
         windows = window_positions(arrow(frame[plan.modified_at]), ends)
-        contested = true_at(arrow(frame.pop(CONTESTED)))
-        tally.count("read", windows[windows != LATER])
-        if contested.any():
-            disputed = frame[contested].reset_index(drop=True)
-            rivals.add(disputed, windows[contested], identities(disputed, plan))
-            frame, windows = frame[~contested].reset_index(drop=True), windows[~contested]
-        if len(frame):
-            yield Rows(frame, windows)
+        tally.count("read", windows)
+        mapped = map_frame(frame, plan)
+        contested = rivals.contested(mapped.profiles)
+        rivals.add(frame, mapped.profiles, windows, contested)
+        return Rows(frame, windows, mapped, held=contested)
+
+    # map, not a loop: no name here keeps the last frame alive while the next one is made.
+    yield from map(read, batches)
+    if rivals.waiting:
+        rivals.flush()
+        for batch in later():
+            frame = frame_of(batch)
+            identifiers = map_identifiers(frame, plan)
+            rivals.add(frame, identifiers, np.full(len(frame), LATER), rivals.contested(identifiers))
     for frame, windows in rivals.newest():
-        yield Rows(frame, windows)
+        yield Rows(frame, windows, map_frame(frame, plan), held=np.zeros(len(frame), dtype=bool))
     tally.add_counts("superseded", rivals.superseded)

@@ -1,9 +1,11 @@
-"""Rivals: rows that may share a profile. The newest of each profile goes out, the others are superseded.
+"""Rivals: rows that share a profile. The newest of each profile goes out, the others are superseded.
 
-The query marks rows whose loose identifiers occur more than once; here they wait, spilled to disk if there are many,
-until all are there and their identifiers have their final form. A row is superseded when, for any of its identifiers, a newer
-row has the same one. Of rows changed at the same moment the one whose content sorts last counts as the newest, so that every
-run decides alike. Rows without an identifier are nobody's rivals.
+A row is superseded when, for any of its identifiers, a newer row has the same one in its final form. Rows without an
+identifier are nobody's rivals. Of rows changed at the same moment the one whose content sorts last counts as the newest, so that
+every run decides alike.
+
+All identifiers pass through a sieve first. Only rows that it cannot let go wait here, spilled to disk if there are many,
+until all are there.
 """
 
 from __future__ import annotations
@@ -15,46 +17,95 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from klaviyo_sync.core.frames import frame_of, table_of
+from klaviyo_sync.core.frames import Mask, arrow, frame_of, table_of, true_at
+from klaviyo_sync.core.kernels import pc
+from klaviyo_sync.core.mapping import Plan
+from klaviyo_sync.core.sieve import Sieve
 
-WINDOW, KEY, ORDER = "__window__", "__key_{}__", "__order__"
+WINDOW, KEY = "__window__", "__key_{}__"
 LATER = -1  # the window of rows that were changed after the run's windows: they supersede, but are not this run's to send
+BATCH_ROWS = 16_384
 
 
 class Rivals:
-    """Holds contested rows in a DuckDB connection of its caller's, which limits memory and names a folder to spill to."""
+    """Finds rivals by the identifiers of a plan, in a DuckDB connection of its caller's that spills to disk."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, modified_at: str, batch_rows: int = 20_000) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, plan: Plan) -> None:
         self.connection = connection
-        self.modified_at = modified_at
-        self.batch_rows = batch_rows
-        self.keys: tuple[str, ...] = ()
+        self.plan = plan
+        self.paths = tuple(target.path for target in plan.identifiers)
+        self.keys = tuple(KEY.format(path) for path in self.paths)
+        self.sieves = {path: Sieve() for path in self.paths}
+        self.pending: list[pa.Table] = []
+        self.waiting = self.stored = False
         self.superseded: dict[int, int] = {}
 
-    def add(self, frame: pd.DataFrame, windows: np.ndarray, identities: pa.Table) -> None:
-        """Keeps the rows, with the position of each row's window (or LATER) and its identifiers."""
-        if frame.empty:
+    def identities(self, profiles: pd.DataFrame) -> pa.Table:
+        """The cleaned identifiers of each row, in the form in which two rows of one profile are equal."""
+        cells = {path: arrow(profiles[path]) for path in self.paths}
+        return pa.table({path: pc.utf8_lower(found) if path == "email" else found for path, found in cells.items()})
+
+    def fingerprints(self, identities: pa.Table) -> dict[str, tuple[np.ndarray, Mask]]:
+        """The 64-bit fingerprint of each identifier, and which rows have one."""
+        self.connection.register("identities", identities.rename_columns(self.keys))
+        hashes = ", ".join(f"hash({quoted(key)})" for key in self.keys)
+        hashed = self.connection.sql(f"SELECT {hashes} FROM identities").to_arrow_table()  # noqa: S608 - names are quoted
+        self.connection.unregister("identities")
+        return {
+            path: (hashed.column(position).to_numpy(), true_at(identities.column(position).combine_chunks().is_valid()))
+            for position, path in enumerate(self.paths)
+        }
+
+    def notice(self, profiles: pd.DataFrame) -> None:
+        """Takes note of the identifiers of some rows, each row once, before any is asked about."""
+        for path, (prints, present) in self.fingerprints(self.identities(profiles)).items():
+            self.sieves[path].notice(prints[present])
+
+    def all_noticed(self) -> None:
+        """Says that every row was noticed; from here on rows are asked about."""
+        for sieve in self.sieves.values():
+            sieve.close()
+
+    def contested(self, profiles: pd.DataFrame) -> Mask:
+        """Which rows may have a rival among all the rows noticed."""
+        found = np.zeros(len(profiles), dtype=bool)
+        for path, (prints, present) in self.fingerprints(self.identities(profiles)).items():
+            found |= present & self.sieves[path].repeated(prints)
+        return found
+
+    def add(self, frame: pd.DataFrame, profiles: pd.DataFrame, windows: np.ndarray, contested: Mask) -> None:
+        """Keeps the contested ones of some rows: their cells as they came, their identifiers, and the position of each one's window."""
+        if not contested.any():
             return
         rows = table_of(frame).append_column(WINDOW, pa.array(windows, pa.int32()))
-        for path in identities.column_names:
-            rows = rows.append_column(KEY.format(path), identities[path])
-        self.connection.register("incoming", rows)
-        if self.keys:
-            self.connection.execute("INSERT INTO rivals BY NAME SELECT * FROM incoming")
-        else:
-            self.keys = tuple(KEY.format(path) for path in identities.column_names)
-            self.connection.execute("CREATE TEMP TABLE rivals AS SELECT * FROM incoming")
+        for key, cells in zip(self.keys, self.identities(profiles).columns, strict=True):
+            rows = rows.append_column(key, cells)
+        self.pending.append(rows.take(np.flatnonzero(contested)))
+        self.waiting = True
+        if sum(map(len, self.pending)) >= BATCH_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hands the rows that were kept last to DuckDB, many at once."""
+        if not self.pending:
+            return
+        self.connection.register("incoming", pa.concat_tables(self.pending))
+        self.connection.execute(
+            "INSERT INTO rivals BY NAME SELECT * FROM incoming" if self.stored else "CREATE TEMP TABLE rivals AS SELECT * FROM incoming"
+        )
         self.connection.unregister("incoming")
+        self.pending, self.stored = [], True
 
     def newest(self) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
-        """The rows to send, and the position of each one's window, some thousands at a time. Fills `superseded`, per window."""
-        if not self.keys:
+        """The rows to send as they came, and the position of each one's window, some thousands at a time. Fills `superseded`."""
+        if not self.waiting:
             return
-        self.connection.execute(ranking(self.keys, self.modified_at))
+        self.flush()
+        self.connection.execute(ranking(self.keys, self.plan.modified_at))
         counts = "SELECT window_, count(*) FROM ranked WHERE NOT newest AND window_ <> ? GROUP BY ALL"
         self.superseded = dict(self.connection.execute(counts, [LATER]).fetchall())
         wanted = "SELECT rivals.* FROM rivals JOIN ranked ON rivals.rowid = ranked.row_ WHERE ranked.newest AND ranked.window_ <> $later"
-        for batch in self.connection.sql(wanted, params={"later": LATER}).to_arrow_reader(self.batch_rows):
+        for batch in self.connection.sql(wanted, params={"later": LATER}).to_arrow_reader(BATCH_ROWS):
             windows = batch.column(WINDOW).to_numpy(zero_copy_only=False)
             columns = [name for name in batch.schema.names if name != WINDOW and name not in self.keys]
             yield frame_of(batch.select(columns)), windows

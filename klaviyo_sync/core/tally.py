@@ -69,6 +69,9 @@ class Tally:
         for row, reason in outcome.reasons.items():
             self.issues[windows[row]][IssueKind(reason.attribute or "", reason.code)] += 1
 
+    def __str__(self) -> str:
+        return ", ".join(f"{counts.sum():,} {part}" for part, counts in self.counts.items() if counts.any())
+
     def results(self) -> dict[str, Result]:
         """The result of each window, by its key."""
         return {

@@ -13,8 +13,8 @@ import pyarrow as pa
 from klaviyo_sync.core.errors import ConfigError, Unavailable
 from klaviyo_sync.core.query import Column, Query, Relation, columns_query
 
-BATCH_ROWS = 20_000
-MEMORY_LIMIT = "160MB"
+BATCH_ROWS = 16_384
+MEMORY_LIMIT = "64MB"
 
 
 def open_duckdb(connection: Any, label: str) -> DuckDBWarehouse:  # noqa: ARG001 - a file has nobody who watches it

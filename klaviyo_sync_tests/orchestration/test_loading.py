@@ -23,7 +23,6 @@ HEAVY = (
     "pyarrow",
     "numpy",
     "duckdb",
-    "sqlglot",
     "requests",
     "snowflake.connector",
     "google.cloud",

@@ -1,0 +1,63 @@
+"""What one sync reads in one run: its dataset with the columns that it really has, and the queries over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+
+from klaviyo_sync.core.dialects import DIALECTS
+from klaviyo_sync.core.mapping import Plan, plan_mapping
+from klaviyo_sync.core.query import Column, Query, Relation, just_after, outside_query, relation, window_query
+from klaviyo_sync.core.reading import Rows, newest_rows, notice_all
+from klaviyo_sync.core.rivals import Rivals
+from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.core.tally import Tally
+from klaviyo_sync.core.windows import Window
+from klaviyo_sync.warehouses import Warehouse
+
+
+@dataclass(frozen=True)
+class Source:
+    """An open warehouse, one sync's place in it, and the moment that counts as now."""
+
+    sync: Sync
+    warehouse: Warehouse
+    relation: Relation
+    columns: Sequence[Column]
+    plan: Plan
+    now: datetime
+
+    def rows_outside(self) -> tuple[int, int]:
+        """The rows that no window can hold: without a modified_at, and with one after now."""
+        query = outside_query(self.sync, self.relation, self.columns, now=self.now)
+        undated, future = next(tuple(row.values()) for batch in self.warehouse.batches(query) for row in batch.to_pylist())
+        return undated, future
+
+    def newest(self, windows: Sequence[Window], rivals: Rivals, tally: Tally) -> Iterator[Rows]:
+        """The newest row of each profile among the rows of the windows, unless a newer one came after them. Counts as it goes."""
+        first, last = windows[0], windows[-1]
+        # The first window reaches back to the beginning, the others by their overlap.
+        lower = None if first.first and self.sync.history == "include" else first.start - self.sync.overlap
+        until = max(just_after(self.now), last.end)
+        notice_all(self.identifying(lower, until), self.plan, rivals)
+        rows = self.warehouse.batches(window_query(self.sync, self.relation, self.columns, lower=lower, upper=last.end))
+        yield from newest_rows(rows, lambda: self.identifying(last.end, until), self.plan, rivals, tally)
+
+    def identifying(self, lower: datetime | None, upper: datetime) -> Iterator[pa.RecordBatch]:
+        """Only the columns that say who the rows are about."""
+        return self.warehouse.batches(self.identifying_query(lower, upper))
+
+    def identifying_query(self, lower: datetime | None, upper: datetime) -> Query:
+        """Its query."""
+        names = self.plan.identifying_columns
+        return window_query(self.sync, self.relation, self.columns, lower=lower, upper=upper, names=names, aligned=False)
+
+
+def open_source(sync: Sync, warehouse: Warehouse, now: datetime) -> Source:
+    """The source of a sync. Raises ConfigError when the dataset is not there, or its columns are not what the sync needs."""
+    read = relation(sync, warehouse.dialect)
+    columns = warehouse.columns(read)
+    return Source(sync, warehouse, read, columns, plan_mapping(sync, columns, DIALECTS[warehouse.dialect], now), now)
