@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import os
+from datetime import datetime, timezone
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from klaviyo_sync.config import load
-from klaviyo_sync.core.windows import window
+from klaviyo_sync.cli.console import make_console, print_lines, print_table
+from klaviyo_sync.config import Project, load
+from klaviyo_sync.core.issues import CODES
+from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.core.windows import Window, window
+
+if TYPE_CHECKING:
+    from klaviyo_sync.preview_window import Preview
 
 
 @click.command()
 @click.argument("sync")
 @click.option("--window", "key", required=True, help="Key of the window, as Dagster shows it: 2026-01-31-06:00.")
+@click.option("--examples", is_flag=True, help="Also print the first profiles as they would be sent. They are personal data.")
 @click.pass_context
-def preview(ctx: click.Context, sync: str, key: str) -> None:
+def preview(ctx: click.Context, sync: str, key: str, *, examples: bool) -> None:
     """Show what the window KEY of SYNC would send: profiles, issues, consent, requests, minutes. Nothing is sent."""
     project = load(ctx.obj)
     found = project.sync(sync)
@@ -23,4 +35,60 @@ def preview(ctx: click.Context, sync: str, key: str) -> None:
         near = get_close_matches(sync, names, n=1)
         raise click.BadParameter(f"there is no sync {sync}; {f'did you mean {near[0]}?' if near else 'there are: ' + ', '.join(names)}")
     chosen = window(found, key)
-    raise click.ClickException(f"preview of {found.name} {chosen.key} is not built yet")
+    console = make_console()
+    previewed = read(project, found, chosen, make_console(stderr=True))
+    show(console, found, chosen, previewed)
+    if examples:
+        print_lines(console, previewed.examples)
+    ctx.exit(1 if found.tolerance.rejected.exceeded_by(previewed.result.rejected, previewed.result.read) else 0)
+
+
+def read(project: Project, sync: Sync, chosen: Window, console: Console) -> Preview:
+    """The preview, with a count of the rows on a terminal while they are read."""
+    from klaviyo_sync.preview_window import preview_window  # noqa: PLC0415 - pandas and the warehouse's driver
+    from klaviyo_sync.warehouses import connect  # noqa: PLC0415
+
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows read"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("rows", total=None)
+        warehouse = connect(project.connections[sync.connection].resolved(os.environ), f"klaviyo_sync preview {sync.name} {chosen.key}")
+        try:
+            return preview_window(sync, chosen, warehouse, now=datetime.now(timezone.utc), seen=lambda rows: progress.advance(task, rows))
+        finally:
+            warehouse.close()
+
+
+def show(console: Console, sync: Sync, chosen: Window, previewed: Preview) -> None:
+    """Prints the counts, the issues and the consent that the rows state."""
+    result = previewed.result
+    begins = "the beginning" if chosen.first and sync.history == "include" else chosen.start.isoformat()
+    print_lines(console, [f"{sync.name}, window {chosen.key}: rows from {begins} up to {chosen.end.isoformat()}. Nothing was sent."])
+    counts = {
+        "read": result.read,
+        "would be sent": previewed.profiles,
+        "superseded by a newer row": result.superseded,
+        "rejected": result.rejected,
+        "requests": result.requests,
+        "megabytes": f"{result.bytes / 1e6:,.1f}",
+        "minutes at Klaviyo's limit": f"{previewed.minutes:.1f}",
+        "rows without modified_at, in no window": previewed.undated,
+        "rows with modified_at in the future, in no window yet": previewed.future,
+    }
+    print_table(console, ("", "count"), ((name, f"{count:,}" if isinstance(count, int) else count) for name, count in counts.items()))
+    if result.issues:
+        print_table(
+            console,
+            ("column", "issue", "rows", "meaning", "what to do"),
+            (
+                (kind.column, kind.code, f"{number:,}", CODES[kind.code].message, CODES[kind.code].advice)
+                for kind, number in sorted(result.issues.items(), key=lambda item: -item[1])
+            ),
+            numbers=("rows",),
+        )
+    if previewed.stated:
+        print_table(
+            console,
+            ("consent", "stated", "rows"),
+            ((channel, meaning, f"{number:,}") for (channel, meaning), number in sorted(previewed.stated.items())),
+            numbers=("rows",),
+        )

@@ -176,6 +176,37 @@ def test_preview_names_the_nearest(folder: Path) -> None:
     assert (result.exit_code, "nearest: " in result.stderr) == (1, True)
 
 
+def test_preview_counts_and_sends_nothing(folder: Path) -> None:
+    """The preview counts what a window would send, set aside and reject, names the reasons, and needs no Klaviyo; too many rejects are status 1."""
+    with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
+        connection.execute(
+            "INSERT INTO members VALUES ('ann@example.com', 'gold', '2026-01-01 10:00Z'), ('ann@example.com', 'old', '2026-01-01 09:00Z'), "
+            "('not an address', NULL, '2026-01-01 11:00Z'), ('bob@example.com', 'tin', '2026-01-02 11:00Z'), ('eve@example.com', NULL, NULL)"
+        )
+    result = run("preview", "members", "--window", "2026-01-01", "--examples")
+    counted = [line.split() for line in result.stdout.splitlines()]
+    assert result.exit_code == 1
+    for line in (
+        ["read", "3"],
+        ["would", "be", "sent", "1"],
+        ["superseded", "by", "a", "newer", "row", "1"],
+        ["rejected", "1"],
+        ["requests", "1"],
+    ):
+        assert line in counted
+    assert "missing_identifier" in result.stdout
+    assert "rows without modified_at, in no window" in result.stdout
+    assert '{"type":"profile","attributes":{"email":"ann@example.com","properties":{"Tier":"gold"}}}' in result.stdout
+    assert run("preview", "members", "--window", "2026-01-02").exit_code == 0
+
+
+def test_preview_of_a_column_that_is_missing(folder: Path) -> None:
+    """A column that the dataset lacks is named with the nearest one, before anything is read."""
+    write_sync(folder, SYNC.replace("tier}", "tyer}"))
+    result = run("preview", "members", "--window", "2026-01-01")
+    assert (result.exit_code, "Did you mean tier?" in result.stderr) == (1, True)
+
+
 def test_a_port_that_is_taken(klaviyo: dict[str, str]) -> None:
     """The sandbox says when its port is in use."""
     result = run("sandbox", "--port", klaviyo["KLAVIYO_BASE_URL"].rpartition(":")[2])
