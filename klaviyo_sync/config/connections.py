@@ -143,6 +143,11 @@ class DuckDBConnection(WarehouseConnection):
 
     type: Literal["duckdb"] = "duckdb"
     path: Text = Field(description="The database file, relative to the folder of klaviyo_sync.yaml.", examples=["warehouse.duckdb"])
+    memory_limit: Text = Field(
+        default="64MB",
+        description="DuckDB's memory_limit while it reads; views and queries that join or sort much need more.",
+        examples=["1GB"],
+    )
 
     def from_variable(self, key: str, value: str, env: Env) -> str:
         """A path is relative to the file that names the variable."""

@@ -10,16 +10,17 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from klaviyo_sync.core.errors import ConfigError, Unavailable
+from klaviyo_sync.core.errors import ConfigError, Refused, Unavailable
 from klaviyo_sync.core.query import Column, Query, Relation, columns_query
 
 BATCH_ROWS = 16_384
 MEMORY_LIMIT = "64MB"
+QUOTE = "'"
 
 
 def open_duckdb(connection: Any, label: str) -> DuckDBWarehouse:  # noqa: ARG001 - a file has nobody who watches it
     """The warehouse of a DuckDB connection."""
-    return DuckDBWarehouse(connection.path)
+    return DuckDBWarehouse(connection.path, connection.memory_limit)
 
 
 class DuckDBWarehouse:
@@ -27,7 +28,7 @@ class DuckDBWarehouse:
 
     dialect = "duckdb"
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, memory_limit: str = MEMORY_LIMIT) -> None:
         """Opens the file. Raises ConfigError when it does not exist, Unavailable when another process holds it for writing."""
         self.path = Path(path)
         if not self.path.is_file():
@@ -38,7 +39,12 @@ class DuckDBWarehouse:
             raise Unavailable(f"DuckDB file {self.path} cannot be opened: {first_line(error)}") from None
         self.spill = tempfile.TemporaryDirectory(prefix="klaviyo_sync_")
         self.connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
-        self.connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'; SET temp_directory = '{self.spill.name}'")
+        try:
+            for name, value in {"memory_limit": memory_limit, "temp_directory": self.spill.name}.items():
+                self.connection.execute(f"SET {name} = '{value.replace(QUOTE, QUOTE * 2)}'")
+        except duckdb.ParserException as error:
+            self.close()
+            raise ConfigError(f"memory_limit {memory_limit!r} of the connection: {first_line(error)}") from None
 
     def columns(self, relation: Relation) -> list[Column]:
         """The columns of a table, view or SELECT. Raises ConfigError when it cannot be read."""
@@ -46,8 +52,18 @@ class DuckDBWarehouse:
         return [Column(name, type_) for name, type_, *_ in described]
 
     def batches(self, query: Query) -> Iterator[pa.RecordBatch]:
-        """The rows, as Arrow batches of at most BATCH_ROWS. Raises ConfigError when the query is refused."""
-        yield from self.run(query).to_arrow_reader(BATCH_ROWS)
+        """The rows, as Arrow batches of at most BATCH_ROWS. Raises ConfigError for a wrong query, Refused for one that breaks on its rows."""
+        try:
+            yield from self.run(query).to_arrow_reader(BATCH_ROWS)
+        except duckdb.OutOfMemoryException:
+            raise Refused(
+                f"DuckDB file {self.path}: this query needs more memory than the connection allows; raise its memory_limit."
+            ) from None
+        except duckdb.Error as error:
+            # Its text may quote a cell.
+            raise Refused(
+                f"DuckDB file {self.path}: the rows could not be read ({type(error).__name__}); run the dataset's query in DuckDB to see why."
+            ) from None
 
     def run(self, query: Query) -> duckdb.DuckDBPyRelation:
         """The query's lazy result."""
