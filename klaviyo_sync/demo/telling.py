@@ -15,6 +15,7 @@ from klaviyo_sync.core.result import Result
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.demo.expectation import Expected, Person
 from klaviyo_sync.orchestration.stored import Stored
+from klaviyo_sync.orchestration.verdicts import counted
 
 FATES = ("read", "imported", "superseded", "rejected", "refused", "failed", "unknown")
 SHOWN_ALONE = 3
@@ -73,13 +74,11 @@ def tell_sync(console: Console, sync: Sync, stored: Mapping[str, Stored]) -> Res
         console.print(f"          and {len(total.issues) - REASONS} more reasons", markup=False)
     files = [one.rejects_file for one in stored.values() if one.rejects_file]
     if files:
-        console.print(
-            f"  every one of these rows, with its key: {files[0]}" + (f" and {len(files) - 1} more files" if files[1:] else ""),
-            markup=False,
-        )
+        others = f" and {counted(len(files) - 1, 'more file')}" if files[1:] else ""
+        console.print(f"  every one of these rows, with its key: {files[0]}{others}", markup=False, soft_wrap=True)
     newest = list(stored.values())[-1]
     if newest.undated or newest.future:
-        words = f"{newest.undated:,} rows without {sync.modified_at.column}, {newest.future:,} from the future"
+        words = f"{counted(newest.undated, 'row')} without {sync.modified_at.column}, {newest.future:,} from the future"
         console.print(f"  in no window so far: {words}", markup=False, soft_wrap=True)
     console.print()
     return total
