@@ -52,7 +52,7 @@ class DuckDBWarehouse:
         return [Column(name, type_) for name, type_, *_ in described]
 
     def batches(self, query: Query) -> Iterator[pa.RecordBatch]:
-        """The rows, as Arrow batches of at most BATCH_ROWS. Raises ConfigError for a wrong query, Refused for one that breaks on its rows."""
+        """The rows, as Arrow batches of at most BATCH_ROWS. Raises ConfigError for a wrong query, Refused when reading breaks."""
         try:
             yield from self.run(query).to_arrow_reader(BATCH_ROWS)
         except duckdb.OutOfMemoryException:
@@ -62,7 +62,7 @@ class DuckDBWarehouse:
         except duckdb.Error as error:
             # Its text may quote a cell.
             raise Refused(
-                f"DuckDB file {self.path}: the rows could not be read ({type(error).__name__}); run the dataset's query in DuckDB to see why."
+                f"DuckDB file {self.path}: rows could not be read ({type(error).__name__}); run the query in DuckDB to see why."
             ) from None
 
     def run(self, query: Query) -> duckdb.DuckDBPyRelation:

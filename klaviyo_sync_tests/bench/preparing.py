@@ -1,6 +1,6 @@
 """One way to turn the table into request bodies, in this process: prints rows, seconds, CPU seconds, requests and peak memory as JSON.
 
-Run as `python preparing.py WAY TABLE ROWS`; a process of its own for each figure keeps memory and caches apart.
+Run as `python -m bench.preparing WAY TABLE ROWS`; a process of its own for each figure keeps memory and caches apart.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from data import SYNC
+
+from bench.data import SYNC
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 NOW = datetime(2027, 1, 1, tzinfo=timezone.utc)
@@ -99,6 +100,7 @@ def to_dict(table: Path, rows: int) -> Iterator[int]:
 
 def official(table: Path, rows: int) -> Iterator[int]:
     """The models of the official klaviyo-api package, their `to_dict`, and `json.dumps`, without any cleaning."""
+    from openapi_client.models.profile_enum import ProfileEnum
     from openapi_client.models.profile_location import ProfileLocation
     from openapi_client.models.profile_upsert_query_resource_object import ProfileUpsertQueryResourceObject
     from openapi_client.models.profile_upsert_query_resource_object_attributes import ProfileUpsertQueryResourceObjectAttributes
@@ -107,7 +109,9 @@ def official(table: Path, rows: int) -> Iterator[int]:
         attributes = profile_of(row, present)
         attributes["location"] = ProfileLocation(**attributes["location"])
         attributes["properties"] = json.loads(json.dumps(attributes["properties"], default=plain))
-        profile = ProfileUpsertQueryResourceObject(type="profile", attributes=ProfileUpsertQueryResourceObjectAttributes(**attributes))
+        profile = ProfileUpsertQueryResourceObject(
+            type=ProfileEnum.PROFILE, attributes=ProfileUpsertQueryResourceObjectAttributes(**attributes)
+        )
         return json.dumps(profile.to_dict())
 
     return packed(written(row) for frame in frames(table, rows) for row in frame.to_dict("records"))
@@ -128,7 +132,9 @@ def main(way: str, table: str, rows: str) -> None:
     began, used = time.perf_counter(), time.process_time()
     bodies = list(WAYS[way](Path(table), int(rows)))
     seconds, cpu = time.perf_counter() - began, time.process_time() - used
-    print(json.dumps({"rows": sum(bodies), "seconds": seconds, "cpu": cpu, "requests": len(bodies), "peak_mb": peak_megabytes()}))
+    sys.stdout.write(
+        json.dumps({"rows": sum(bodies), "seconds": seconds, "cpu": cpu, "requests": len(bodies), "peak_mb": peak_megabytes()})
+    )
 
 
 if __name__ == "__main__":

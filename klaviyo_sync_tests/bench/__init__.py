@@ -1,0 +1,1 @@
+"""Benchmarks: throughput, memory, ratios. Run by `make bench`, never by the tests."""
