@@ -17,8 +17,8 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pyarrow as pa
 
-from klaviyo_sync.core.cleaning.cells import Flag, as_text, in_zone, trimmed
-from klaviyo_sync.core.cleaning.typed import parsed_dates, parsed_moments
+from klaviyo_sync.core.cleaning.cells import Flag, as_text, trimmed
+from klaviyo_sync.core.cleaning.moments import existing_days, in_zone, parsed_moments, within_calendar
 from klaviyo_sync.core.dialects import Kind
 from klaviyo_sync.core.frames import arrow, keep_where
 from klaviyo_sync.core.kernels import pc
@@ -74,14 +74,14 @@ class Statements(NamedTuple):
 def moments(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> tuple[pa.Array, pa.Array]:
     """The dates of a column in UTC, and which cells hold something that is not one. A day stands for its start in the sync's zone."""
     if kind == "instant":
-        return cells.cast(MOMENT, safe=False), pc.and_(cells.is_valid(), pc.is_null(cells))
-    if kind in ("wall", "date"):
-        return in_zone(cells.cast(pa.timestamp("us"), safe=False), zone), pc.and_(cells.is_valid(), pc.is_null(cells))
-    texts = trimmed(as_text(cells, kind, zone))
-    days = keep_where(pc.match_substring_regex(texts, r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"), texts)
-    starts = in_zone(parsed_dates(days, "%Y-%m-%d").cast(pa.timestamp("us")), zone)
-    found = pc.coalesce(parsed_moments(texts, zone), starts)
-    return found, pc.and_(texts.is_valid(), found.is_null())
+        found = within_calendar(cells.cast(MOMENT, safe=False))
+    elif kind in ("wall", "date"):
+        found = in_zone((within_calendar(cells) if kind == "date" else cells).cast(pa.timestamp("us"), safe=False), zone)
+    else:
+        cells = trimmed(as_text(cells, kind, zone))
+        days = keep_where(pc.match_substring_regex(cells, r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"), cells)
+        found = pc.coalesce(parsed_moments(cells, zone), in_zone(existing_days(days).cast(pa.timestamp("us")), zone))
+    return found, pc.and_(cells.is_valid(), found.is_null())
 
 
 def meanings(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> tuple[pa.Array, pa.Array]:

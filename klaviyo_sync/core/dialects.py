@@ -20,7 +20,8 @@ class Dialect:
     """How one warehouse spells what the query builder needs.
 
     `kinds` maps a regular expression over the warehouse's own type names to our kinds, first match wins. `to_json` writes a
-    column of a given type as JSON text.
+    column of a given type as JSON text. `read_as_text` are the types that the warehouse must write as text, as Arrow would lose
+    a part of them.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Dialect:
     to_json: Callable[[exp.Expr, str], exp.Expr]
     folds_to_upper_case: bool = False
     illegal_in_names: str = r"\x00"
+    read_as_text: str = r"(?!)"
 
     def kind(self, type_name: str) -> Kind | None:
         """Our kind of a column type, or None for a type that cannot be sent."""
@@ -69,6 +71,7 @@ DIALECTS: dict[str, Dialect] = {
             ),
             placeholder=lambda name: exp.Placeholder(this=name),
             to_json=duckdb_json,
+            read_as_text=r"(INTERVAL|TIME WITH TIME ZONE)\b",
         ),
         Dialect(
             name="snowflake",
@@ -109,6 +112,7 @@ DIALECTS: dict[str, Dialect] = {
             ),
             placeholder=lambda name: exp.Parameter(this=exp.var(name)),
             to_json=lambda column, _: function("TO_JSON_STRING", column),
+            read_as_text=r"INTERVAL\b",
             # GoogleSQL has no escape for these inside back-quoted names.
             illegal_in_names=r"[`\\\x00-\x1f]",
         ),

@@ -84,9 +84,8 @@ def plan_mapping(sync: Sync, columns: Sequence[Column], dialect: Dialect, now: d
         entry = sync.profile[path]
         kind = kind_of(entry.column, f"profile.{path}")
         if ATTRIBUTES[path].kind == "phone":
-            if entry.country is not None:
-                kind_of(entry.country, f"profile.{path}.country")
-            return Target(path, entry.column, cleaner_for_phone(entry, kind, sync.zone), entry.country)
+            country_kind = "text" if entry.country is None else kind_of(entry.country, f"profile.{path}.country")
+            return Target(path, entry.column, cleaner_for_phone(entry, kind, country_kind, sync.zone), entry.country)
         return Target(path, entry.column, cleaner_for_attribute(ATTRIBUTES[path], kind, sync.zone))
 
     def property_target(name: str) -> Target:

@@ -214,9 +214,12 @@ def window_query(
 
     def cell(name: str) -> exp.Expr:
         column = find_column(name, columns, where)
-        found = source_column(column, dialect)
-        written = dialect.to_json(found, column.type) if dialect.kind(column.type) in ("list", "json") else found
-        return exp.alias_(written, identifier(name, dialect))
+        found: exp.Expr = source_column(column, dialect)
+        if dialect.kind(column.type) in ("list", "json"):
+            found = dialect.to_json(found, column.type)
+        elif re.match(dialect.read_as_text, column.type, re.IGNORECASE):
+            found = exp.cast(found, "varchar")
+        return exp.alias_(found, identifier(name, dialect))
 
     def compare(operator: type[exp.Binary], name: str, moment: datetime) -> exp.Expr:
         params.append(Param(name, modified.type, bound_value(moment, kind, sync.zone, aligned=aligned)))

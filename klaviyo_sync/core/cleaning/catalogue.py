@@ -36,7 +36,7 @@ TEXT_CLEANERS: dict[AttributeKind, Cleaner] = {
 DEGREES: dict[AttributeKind, tuple[str, int]] = {"latitude": ("invalid_latitude", 90), "longitude": ("invalid_longitude", 180)}
 
 TYPED_CLEANERS: dict[PropertyType, Callable[[pa.Array, Kind, ZoneInfo], Cleaned]] = {
-    "text": lambda cells, kind, zone: texts.clean_text(as_text(cells, kind, zone)),
+    "text": lambda cells, kind, zone: texts.clean_as_text(texts.clean_text, cells, kind, zone),
     "number": typed.clean_number,
     "boolean": typed.clean_boolean,
     "date": typed.clean_date,
@@ -65,14 +65,15 @@ def cleaner_for_attribute(attribute: Attribute, kind: Kind, zone: ZoneInfo) -> C
     if attribute.kind in DEGREES:
         code, most = DEGREES[attribute.kind]
         return lambda cells: typed.clean_degrees(cells, kind, zone, code, most)
-    clean = TEXT_CLEANERS[attribute.kind]
-    return lambda cells: clean(as_text(cells, kind, zone))
+    return lambda cells: texts.clean_as_text(TEXT_CLEANERS[attribute.kind], cells, kind, zone)
 
 
-def cleaner_for_phone(field: AttributeField, kind: Kind, zone: ZoneInfo) -> Callable[[pa.Array, pa.Array | None], Cleaned]:
+def cleaner_for_phone(
+    field: AttributeField, kind: Kind, country_kind: Kind, zone: ZoneInfo
+) -> Callable[[pa.Array, pa.Array | None], Cleaned]:
     """The cleaner of phone numbers; its second argument is the countries' column, if one is mapped."""
     return lambda cells, countries: clean_phone(
-        as_text(cells, kind, zone), None if countries is None else as_text(countries, "text", zone), field.default_country
+        as_text(cells, kind, zone), None if countries is None else as_text(countries, country_kind, zone), field.default_country
     )
 
 

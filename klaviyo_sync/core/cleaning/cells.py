@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from decimal import Decimal
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import orjson
 import pyarrow as pa
 
+from klaviyo_sync.core.cleaning.moments import in_zone, moment_text, within_calendar
 from klaviyo_sync.core.dialects import BLANKS, Kind
-from klaviyo_sync.core.frames import keep_where, replaced
+from klaviyo_sync.core.frames import by_distinct, keep_where, replaced
 from klaviyo_sync.core.kernels import pc
 
 # Tab, line feed and carriage return are text; the other control characters are accidents, and NUL cannot be stored.
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 
 DELETE = 0x7F
-
-DATE_LENGTH = len("2026-01-31")
-FIRST_USUAL, LAST_USUAL = datetime(1000, 1, 1), datetime(9999, 12, 31)  # noqa: DTZ001 - years with four digits, in UTC
 
 Form = Literal["text", "raw"]
 
@@ -83,39 +82,72 @@ def without_control_characters(texts: pa.Array) -> tuple[pa.Array, tuple[Flag, .
     return replaced(texts, where, lambda dirty: pc.replace_substring_regex(dirty, CONTROL, "")), (Flag("control_characters", where),)
 
 
-def moment_text(moments: pa.Array) -> pa.Array:
-    """UTC moments as ISO 8601 texts, with a fraction only where there is one."""
-    micros = pc.cast(moments, pa.timestamp("us"), safe=False)
-    seconds = pc.cast(micros, pa.timestamp("s"), safe=False)
-    fraction = pc.not_equal(pc.cast(seconds, micros.type), micros)
-    texts = replaced(pc.cast(seconds, pa.string()), fraction, lambda _: pc.cast(micros.filter(fraction), pa.string()))
-    dated = pc.binary_replace_slice(texts, start=DATE_LENGTH, stop=DATE_LENGTH + 1, replacement="T")
-    usual = pc.min_max(seconds)
-    if len(seconds) > seconds.null_count and not (usual["min"].as_py() >= FIRST_USUAL and usual["max"].as_py() <= LAST_USUAL):
-        dated = pc.replace_substring(texts, " ", "T", max_replacements=1)
-    return pc.binary_join_element_wise(dated, "Z", "")
+def without_exponent(number: str) -> str:
+    """The number in plain digits."""
+    return format(Decimal(number), "f")
 
 
-def in_zone(walls: pa.Array, zone: ZoneInfo) -> pa.Array:
-    """Wall-clock times as moments; a time that the zone repeats or leaves out stands for the later one."""
-    micros = pc.cast(walls, pa.timestamp("us"), safe=False)
-    return pc.cast(pc.assume_timezone(micros, zone.key, ambiguous="latest", nonexistent="latest"), pa.timestamp("us", "UTC"))
+def unquoted(text: str) -> str:
+    """The text that a JSON string holds."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+
+
+def without_zeros(texts: pa.Array) -> pa.Array:
+    """The texts without zeros at the end of a fraction."""
+    return replaced(texts, pc.match_substring(texts, "."), lambda some: pc.replace_substring_regex(some, r"\.?0+$", ""))
+
+
+def decimal_text(cells: pa.Array) -> pa.Array:
+    """Decimals in plain digits, without zeros at the end of a fraction."""
+    texts = pc.cast(cells, pa.string())
+    return without_zeros(replaced(texts, pc.match_substring(texts, "E"), lambda some: by_distinct(some, without_exponent)))
+
+
+def float_text(cells: pa.Array) -> pa.Array:
+    """Floats in plain digits, whole ones as whole numbers."""
+    whole = pc.and_(pc.is_finite(cells), pc.and_(pc.equal(pc.trunc(cells), cells), pc.less(pc.abs(cells), 2.0**53)))
+    texts = replaced(pc.cast(cells, pa.string()), whole, lambda _: pc.cast(pc.cast(cells.filter(whole), pa.int64()), pa.string()))
+    return replaced(texts, pc.match_substring(texts, "e"), lambda some: by_distinct(some, without_exponent))
 
 
 def as_text(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> pa.Array:
-    """A column of any kind as texts: numbers without exponent or needless zeros, moments in ISO 8601, booleans as true and false."""
-    if kind == "instant":
-        return moment_text(cells)
-    if kind == "wall":
-        return moment_text(in_zone(cells, zone))
+    """A column of any kind as texts: numbers without exponent or needless zeros, moments in ISO 8601, booleans as true and false.
+
+    JSON strings lose their quotes, a JSON null is NULL.
+    """
+    if kind in ("instant", "wall"):
+        return moment_text(cells if kind == "instant" else in_zone(cells, zone))
     if pa.types.is_decimal(cells.type):
-        texts = pc.cast(cells, pa.string())
-        return replaced(texts, pc.match_substring(texts, "."), lambda some: pc.replace_substring_regex(some, r"\.?0+$", ""))
+        return decimal_text(cells)
     if pa.types.is_floating(cells.type):
-        whole = pc.and_(pc.is_finite(cells), pc.and_(pc.equal(pc.trunc(cells), cells), pc.less(pc.abs(cells), 2.0**53)))
-        texts = pc.cast(cells, pa.string())
-        return replaced(texts, whole, lambda _: pc.cast(pc.cast(cells.filter(whole), pa.int64()), pa.string()))
-    return cells if pa.types.is_string(cells.type) else pc.cast(cells, pa.string())
+        return float_text(cells)
+    texts = pc.cast(within_calendar(cells) if kind == "date" else cells, pa.string())
+    if kind == "json":
+        return without_json_null(replaced(texts, pc.starts_with(texts, '"'), lambda some: by_distinct(some, unquoted)))
+    return without_zeros(texts) if pa.types.is_time(cells.type) else texts
+
+
+# What is said of a cell that has no text, by the kind of its column.
+WITHOUT_TEXT: dict[Kind, str] = {"float": "not_a_number", "date": "not_a_date", "instant": "not_a_datetime", "wall": "not_a_datetime"}
+
+
+def text_cells(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> tuple[pa.Array, tuple[Flag, ...]]:
+    """A column of any kind as texts, and the flag for cells that have none: NaN, infinities, days and moments beyond the calendar."""
+    texts = as_text(cells, kind, zone)
+    if kind not in WITHOUT_TEXT:
+        return texts, ()
+    if kind == "float":
+        texts = keep_where(pc.is_finite(cells), texts)
+    return texts, (bad_cells(WITHOUT_TEXT[kind], cells, texts.is_valid()),)
+
+
+def without_json_null(texts: pa.Array) -> pa.Array:
+    """The JSON texts; a JSON null is no value, as NULL is none."""
+    null = pc.equal(texts, "null")
+    return keep_where(pc.invert(null), texts) if pc.any(null).as_py() else texts
 
 
 def trimmed(texts: pa.Array) -> pa.Array:

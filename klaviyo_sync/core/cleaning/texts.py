@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from functools import cache
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 import pyarrow as pa
 from email_validator import EmailNotValidError, validate_email
 
-from klaviyo_sync.core.cleaning.cells import Cleaned, Flag, bad_cells, checked, trimmed, without_control_characters
+from klaviyo_sync.core.cleaning.cells import Cleaned, Flag, bad_cells, checked, text_cells, trimmed, without_control_characters
+from klaviyo_sync.core.dialects import Kind
 from klaviyo_sync.core.frames import by_distinct, keep_where, replaced
 from klaviyo_sync.core.kernels import pc
 
@@ -23,8 +25,15 @@ LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 EMAIL = rf"^{ATOM}(?:\.{ATOM})*@(?:{LABEL}\.)+[A-Za-z](?:[A-Za-z0-9-]{{0,61}}[A-Za-z0-9])$"
 LOCAL_LENGTH = 64
 LOCALE = r"^[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|[0-9]{3}))?(-[A-Za-z0-9]{4,8})*$"
-URL = r"^https?://[^\s/?#]+\.?[^\s]*$"
-IPV4 = r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)$"
+URL = r"^(?i:https?)://[^\s/?#]+[^\s]*$"
+IPV4 = r"^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)$"
+
+
+def clean_as_text(clean: Callable[[pa.Array], Cleaned], cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
+    """Cells of any kind, cleaned as texts."""
+    texts, flags = text_cells(cells, kind, zone)
+    cleaned = clean(texts)
+    return cleaned._replace(flags=(*flags, *cleaned.flags))
 
 
 def clean_text(texts: pa.Array) -> Cleaned:

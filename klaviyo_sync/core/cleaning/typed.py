@@ -7,11 +7,21 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import orjson
-import pandas as pd
 import pyarrow as pa
 
-from klaviyo_sync.core.cleaning.cells import Cleaned, Flag, as_text, bad_cells, checked, holds_any, in_zone, moment_text, trimmed
-from klaviyo_sync.core.cleaning.texts import clean_text
+from klaviyo_sync.core.cleaning.cells import (
+    Cleaned,
+    Flag,
+    as_text,
+    bad_cells,
+    checked,
+    holds_any,
+    trimmed,
+    without_control_characters,
+    without_json_null,
+)
+from klaviyo_sync.core.cleaning.moments import in_zone, moment_text, parsed_days, parsed_moments, within_calendar
+from klaviyo_sync.core.cleaning.texts import clean_as_text, clean_text
 from klaviyo_sync.core.dialects import Kind
 from klaviyo_sync.core.frames import by_distinct, keep_where, replaced
 from klaviyo_sync.core.kernels import pc
@@ -26,10 +36,6 @@ LARGEST = 2**63 - 1
 TRUE_WORDS = pa.array(["true", "t", "yes", "y", "1"])
 FALSE_WORDS = pa.array(["false", "f", "no", "n", "0"])
 
-DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].*)?$"
-US_DATE = r"^[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}$"
-MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?( ?(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?))?$"
-WITH_OFFSET = r"(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)$"
 NOT_QUITE_JSON = r"NaN|nan|Inf|inf|undefined"
 TRACES = (b"NaN", b"nan", b"nf", b"undefined")  # what every one of them holds
 
@@ -42,7 +48,7 @@ def plain_number(text: str) -> str | None:
 
 def fits_64_bits(text: str) -> str | None:
     """The text itself when it is an integer of 64 bits."""
-    return text if abs(int(text)) <= LARGEST else None
+    return text if -LARGEST - 1 <= int(text) <= LARGEST else None
 
 
 def clean_number(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
@@ -51,7 +57,7 @@ def clean_number(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
         return checked("not_a_number", cells, pc.is_finite(cells), "raw")
     if kind == "integer" and pa.types.is_integer(cells.type) and cells.type != pa.uint64():
         return Cleaned(cells, "raw")
-    if kind == "decimal":
+    if kind == "decimal" and not pa.types.is_decimal256(cells.type):  # which the encoder's DuckDB cannot read
         return Cleaned(cells, "raw")
     if kind == "boolean":
         return Cleaned(pc.cast(cells, pa.int8()), "raw")
@@ -76,47 +82,33 @@ def clean_boolean(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
     return Cleaned(found, "raw", (bad_cells("not_a_boolean", texts, found.is_valid()),))
 
 
-def parsed_dates(texts: pa.Array, pattern: str) -> pa.Array:
-    """The dates of texts that follow the pattern, NULL for days that do not exist."""
-    return pc.cast(pc.strptime(texts, format=pattern, unit="s", error_is_null=True), pa.date32())
-
-
 def clean_date(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
     """The days, as 2026-01-31: a date is as it is written, not a moment. Times lose their time of day."""
-    if kind == "date":
-        return Cleaned(pc.cast(cells, pa.string()), "text")
-    if kind in ("instant", "wall"):
-        local = pc.local_timestamp(pc.cast(cells, pa.timestamp("us", zone.key))) if kind == "instant" else cells
-        return Cleaned(pc.cast(pc.cast(local, pa.date32(), safe=False), pa.string()), "text")
-    texts = trimmed(as_text(cells, kind, zone))
-    iso = keep_where(pc.match_substring_regex(texts, DATE), pc.utf8_slice_codeunits(texts, 0, 10))
-    american = keep_where(pc.match_substring_regex(texts, US_DATE), texts)
-    days = pc.coalesce(parsed_dates(iso, "%Y-%m-%d"), parsed_dates(american, "%m/%d/%Y"))
-    return Cleaned(pc.cast(days, pa.string()), "text", (bad_cells("not_a_date", texts, days.is_valid()),))
+    if kind in ("date", "instant", "wall"):
+        local = local_times(cells, zone) if kind == "instant" else cells
+        days = within_calendar(pc.cast(local, pa.date32(), safe=False))
+    else:
+        cells = trimmed(as_text(cells, kind, zone))
+        days = parsed_days(cells)
+    return Cleaned(pc.cast(days, pa.string()), "text", (bad_cells("not_a_date", cells, days.is_valid()),))
 
 
-def parsed_moments(texts: pa.Array, zone: ZoneInfo) -> pa.Array:
-    """The moments that ISO 8601 texts name, in UTC; the zone is for texts without an offset. NULL for what is not one."""
-    offset = pc.match_substring_regex(texts, WITH_OFFSET)
-    shaped = keep_where(pc.match_substring_regex(texts, MOMENT), texts)
-
-    def read(some: pa.Array, *, utc: bool) -> pa.Array:
-        moments = pd.to_datetime(pd.Series(some.to_pylist(), dtype=object), errors="coerce", utc=utc, format="ISO8601")
-        return pa.array(moments, pa.timestamp("us", "UTC" if utc else None), from_pandas=True, safe=False)
-
-    aware = read(keep_where(offset, shaped), utc=True)
-    return pc.coalesce(aware, in_zone(read(keep_where(pc.invert(offset), shaped), utc=False), zone))
+def local_times(moments: pa.Array, zone: ZoneInfo) -> pa.Array:
+    """Moments as wall-clock times."""
+    micros = within_calendar(pc.cast(moments, pa.timestamp("us", "UTC"), safe=False))
+    return pc.local_timestamp(pc.cast(micros, pa.timestamp("us", zone.key)))
 
 
 def clean_datetime(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
     """The moments, as ISO 8601 in UTC. Times without an offset are read in the sync's zone; days as their first moment."""
     if kind in ("instant", "wall"):
-        return Cleaned(as_text(cells, kind, zone), "text")
-    if kind == "date":
-        return Cleaned(moment_text(in_zone(pc.cast(cells, pa.timestamp("us")), zone)), "text")
-    texts = trimmed(as_text(cells, kind, zone))
-    moments = parsed_moments(texts, zone)
-    return Cleaned(moment_text(moments), "text", (bad_cells("not_a_datetime", texts, moments.is_valid()),))
+        found = as_text(cells, kind, zone)
+    elif kind == "date":
+        found = moment_text(in_zone(pc.cast(within_calendar(cells), pa.timestamp("us")), zone))
+    else:
+        cells = trimmed(as_text(cells, kind, zone))
+        found = moment_text(parsed_moments(cells, zone))
+    return Cleaned(found, "text", (bad_cells("not_a_datetime", cells, found.is_valid()),))
 
 
 def doubtful_json(texts: pa.Array) -> pa.Array:
@@ -135,20 +127,12 @@ def is_json(text: str) -> str | None:
     return text
 
 
-def without_json_null(texts: pa.Array) -> pa.Array:
-    """The JSON texts; a JSON null is no value, as NULL is none."""
-    null = pc.equal(texts, "null")
-    return keep_where(pc.invert(null), texts) if pc.any(null).as_py() else texts
-
-
 def clean_json(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
     """The JSON texts. What the warehouse wrote as JSON is looked at only where it may hold NaN or the like."""
     if kind not in ("json", "list", "text"):
-        return (
-            clean_number(cells, kind, zone)
-            if kind in ("integer", "decimal", "float", "boolean")
-            else clean_text(as_text(cells, kind, zone))
-        )
+        if kind in ("integer", "decimal", "float"):
+            return clean_number(cells, kind, zone)
+        return Cleaned(cells, "raw") if kind == "boolean" else clean_as_text(clean_text, cells, kind, zone)
     texts = trimmed(cells) if kind == "text" else cells
     found = replaced(texts, texts.is_valid() if kind == "text" else doubtful_json(texts), lambda some: by_distinct(some, is_json))
     return Cleaned(without_json_null(found), "raw", (bad_cells("not_json", texts, found.is_valid()),))
@@ -156,7 +140,7 @@ def clean_json(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
 
 def json_list(text: str) -> str | None:
     """The text itself when it is a JSON array."""
-    return text if text.startswith("[") and is_json(text) is not None else None
+    return text if text.lstrip().startswith("[") and is_json(text) is not None else None
 
 
 def clean_list(cells: pa.Array, kind: Kind, zone: ZoneInfo, separator: str | None) -> Cleaned:
@@ -165,9 +149,10 @@ def clean_list(cells: pa.Array, kind: Kind, zone: ZoneInfo, separator: str | Non
         texts = without_json_null(cells)
         doubtful = pc.or_(doubtful_json(texts), pc.invert(pc.starts_with(texts, "[")))
     else:
-        texts = trimmed(as_text(cells, kind, zone))
         if separator is not None:
-            return Cleaned(by_distinct(texts, lambda text: separated(text, separator)), "raw")
+            texts, flags = without_control_characters(as_text(cells, kind, zone))
+            return Cleaned(by_distinct(trimmed(texts), lambda text: separated(text, separator)), "raw", flags)
+        texts = without_json_null(trimmed(as_text(cells, kind, zone)))
         doubtful = texts.is_valid()
     found = replaced(texts, doubtful, lambda some: by_distinct(some, json_list))
     return Cleaned(found, "raw", (bad_cells("not_a_list", texts, found.is_valid()),))
@@ -181,7 +166,9 @@ def separated(text: str, separator: str) -> str:
 def clean_degrees(cells: pa.Array, kind: Kind, zone: ZoneInfo, code: str, most: int) -> Cleaned:
     """The degrees between -most and most, as numbers."""
     if kind in ("float", "integer", "decimal"):
-        numbers = pc.cast(cells, pa.float64(), safe=False)
+        # By way of text, as Arrow's own way from decimals does not round as JSON's readers do.
+        digits = pc.cast(cells, pa.string()) if kind == "decimal" else cells
+        numbers = pc.cast(digits, pa.float64(), safe=False)
         return checked(code, numbers, pc.less_equal(pc.abs(numbers), most), "raw")
     texts = trimmed(as_text(cells, kind, zone))
     shaped = keep_where(pc.match_substring_regex(texts, LOOSE_NUMBER), texts)
