@@ -9,17 +9,19 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from klaviyo_sync.core.attributes import ATTRIBUTES
 from klaviyo_sync.core.cleaning import Cleaned, cleaner_for_attribute, cleaner_for_phone, cleaner_for_property
 from klaviyo_sync.core.cleaning.cells import Form
 from klaviyo_sync.core.consent import ConsentTarget, Statements, state
+from klaviyo_sync.core.consent_result import BIRTH
 from klaviyo_sync.core.dialects import Dialect, Kind
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.frames import arrow, series, true_at
 from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.query import Column, find_column
-from klaviyo_sync.core.sync import Channel, ConsentField, Sync
+from klaviyo_sync.core.sync import Channel, ConsentField, PropertyField, Sync
 
 PROPERTY = "properties."
 ISSUE_COLUMNS = ("row", "column", "code", "message")
@@ -46,7 +48,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Plan:
-    """How rows become profiles in one run: a target per mapped column, the consent columns, `modified_at`, and what now is."""
+    """How rows become profiles in one run: a target per mapped column, the consent columns, `modified_at`, and what now is.
+
+    `birth` is the date of birth that goes beside consent, not into the profile.
+    """
 
     targets: tuple[Target, ...]
     consents: tuple[ConsentTarget, ...]
@@ -54,6 +59,7 @@ class Plan:
     modified_kind: Kind
     zone: ZoneInfo
     now: datetime
+    birth: Target | None = None
 
     @property
     def identifying_columns(self) -> tuple[str, ...]:
@@ -101,7 +107,12 @@ def plan_mapping(sync: Sync, columns: Sequence[Column], dialect: Dialect, now: d
             kind_of(entry.timestamp, f"consent.{channel}.timestamp") if entry.timestamp else "instant",
         )
 
+    def birth_target(name: str) -> Target:
+        named = f"consent.{BIRTH}"
+        return Target(named, name, cleaner_for_property(PropertyField(column=name, type="date"), kind_of(name, named), sync.zone))
+
     consents = sync.consent.channels() if sync.consent else {}
+    birth = sync.consent.age_gated_date_of_birth if sync.consent else None
     return Plan(
         (*map(attribute_target, sync.profile), *map(property_target, sync.properties)),
         tuple(consent_target(channel, entry) for channel, entry in consents.items()),
@@ -109,6 +120,7 @@ def plan_mapping(sync: Sync, columns: Sequence[Column], dialect: Dialect, now: d
         kind_of(sync.modified_at.column, "modified_at"),
         sync.zone,
         now,
+        birth_target(birth) if birth else None,
     )
 
 
@@ -118,7 +130,7 @@ class Mapped:
 
     `profiles`: one row per row, one column per target path, cells ready to be written as JSON in their `forms`.
     `issues`: ISSUE_COLUMNS, one row per cell that could not go out as it is, `row` being the position in the frame.
-    `statements`: what each row states for each channel of consent.
+    `statements`: what each row states for each channel of consent; `births`: the dates of birth beside them, as `2000-01-31`.
     `rejected`: positions of rows that cannot go out at all (their issues are among `issues`).
     """
 
@@ -127,6 +139,7 @@ class Mapped:
     issues: pd.DataFrame
     statements: Mapping[Channel, Statements]
     rejected: np.ndarray
+    births: pa.Array | None = None
 
 
 def clean_target(target: Target, frame: pd.DataFrame) -> Cleaned:
@@ -160,6 +173,11 @@ def map_frame(frame: pd.DataFrame, plan: Plan) -> Mapped:
         target.channel: state(target, frame, identifiers, plan.now, plan.zone) for target in plan.consents
     }
     flags = [(target.column, flag) for target, found in cleaned.items() for flag in found.flags]
+    births = None
+    if plan.birth is not None:
+        found = clean_target(plan.birth, frame)
+        births = found.cells
+        flags += [(plan.birth.column, flag) for flag in found.flags]
     flags += [flag for stated in statements.values() for flag in stated.flags]
     parts = [(np.flatnonzero(true_at(flag.where)), column, flag.code) for column, flag in flags]
     nobody = np.ones(len(frame), dtype=bool)
@@ -173,4 +191,5 @@ def map_frame(frame: pd.DataFrame, plan: Plan) -> Mapped:
         issue_frame(parts),
         statements,
         rejected,
+        births,
     )

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from klaviyo_sync.core.consent_result import BIRTH, MEANINGS, dated_column, stated_column
 from klaviyo_sync.core.encoding import Encoder, lengths
 from klaviyo_sync.core.frames import arrow
-from klaviyo_sync.core.mapping import Plan, issue_frame
+from klaviyo_sync.core.kernels import pc
+from klaviyo_sync.core.mapping import Mapped, Plan, issue_frame
 from klaviyo_sync.core.packing import MAX_PROFILE_BYTES
 from klaviyo_sync.core.reading import Rows
 
@@ -24,6 +26,18 @@ class Prepared(NamedTuple):
     rows: pa.Table
     issues: pd.DataFrame
     rejected: np.ndarray
+
+
+def consent_cells(mapped: Mapped) -> dict[str, pa.Array]:
+    """What the rows state, as columns of a batch's rows: nine bytes a row and channel, so that many batches may be under way."""
+    cells: dict[str, pa.Array] = {}
+    for channel, stated in mapped.statements.items():
+        places = pc.index_in(stated.meaning, MEANINGS).cast(pa.int8())
+        cells[stated_column(channel)] = pa.DictionaryArray.from_arrays(places, MEANINGS)
+        cells[dated_column(channel)] = stated.at
+    if mapped.births is not None:
+        cells[BIRTH] = mapped.births
+    return cells
 
 
 def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
@@ -43,6 +57,7 @@ def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
         {
             WINDOW: pa.array(rows.windows, pa.int32()),
             **{target.path: arrow(mapped.profiles[target.path]) for target in plan.identifiers},
+            **consent_cells(mapped),
         }
     )
     stays = behind | rows.held

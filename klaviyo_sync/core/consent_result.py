@@ -1,0 +1,123 @@
+"""What became of statements of consent: one fate per row and channel, and counts that add up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from klaviyo_sync.core.result import Reason
+from klaviyo_sync.core.sync import CHANNELS, Channel
+
+ConsentFate = Literal["sent", "already", "guarded", "skipped", "refused", "rejected", "nothing", "unknown"]
+CONSENT_FATES: tuple[ConsentFate, ...] = ("sent", "already", "guarded", "skipped", "refused", "rejected", "nothing", "unknown")
+UNSTATED = 255
+CONSENT = "consent_"
+BIRTH = "age_gated_date_of_birth"
+
+STATED = pa.dictionary(pa.int8(), pa.string())
+MEANINGS = pa.array(["subscribe", "unsubscribe"])
+
+
+def stated_column(channel: Channel) -> str:
+    """The column of a batch's rows with what they state for a channel (STATED, NULL for nothing)."""
+    return CONSENT + channel
+
+
+def dated_column(channel: Channel) -> str:
+    """The column of a batch's rows with the date of the statement (timestamp us UTC, NULL when undated)."""
+    return f"{CONSENT}{channel}_at"
+
+
+def stated_channels(rows: pa.Table) -> tuple[Channel, ...]:
+    """The channels that a batch's rows can state something for."""
+    return tuple(channel for channel in CHANNELS if stated_column(channel) in rows.column_names)
+
+
+@dataclass(frozen=True)
+class ConsentCounts:
+    """Statements of one channel: all of them, and by fate. `unsubscribed` is the part of `sent` that are opt-outs."""
+
+    stated: int = 0
+    sent: int = 0
+    already: int = 0
+    guarded: int = 0
+    skipped: int = 0
+    refused: int = 0
+    rejected: int = 0
+    nothing: int = 0
+    unknown: int = 0
+    unsubscribed: int = 0
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every statement is accounted for."""
+        return self.stated == sum(getattr(self, fate) for fate in CONSENT_FATES) and self.unsubscribed <= self.sent
+
+    @property
+    def subscribed(self) -> int:
+        """The part of `sent` that are subscribes."""
+        return self.sent - self.unsubscribed
+
+    def __add__(self, other: ConsentCounts) -> ConsentCounts:
+        return ConsentCounts(**{part.name: getattr(self, part.name) + getattr(other, part.name) for part in fields(self)})
+
+
+@dataclass(frozen=True)
+class ConsentOutcome:
+    """What became of the statements of a batch.
+
+    `fates[i, j]` is the position in CONSENT_FATES of what happened to row i of `rows` for `channels[j]`, or UNSTATED.
+    `reasons` has an entry for each that is refused, guarded, skipped or unknown. `undated` are the (row, channel) that were
+    sent without their date, since another channel of the same person has none.
+    """
+
+    rows: pa.Table
+    channels: tuple[Channel, ...]
+    fates: npt.NDArray[np.uint8]
+    reasons: Mapping[tuple[int, Channel], Reason] = field(default_factory=dict)
+    undated: frozenset[tuple[int, Channel]] = frozenset()
+    requests: int = 0
+    bytes: int = 0
+
+    def counts(self, window: int | None = None) -> dict[Channel, ConsentCounts]:
+        """The counts of each channel, of all rows or of those of one window (its position in the run)."""
+        here = np.ones(len(self.rows), bool) if window is None else self.rows["window"].to_numpy() == window
+        return {channel: self._counted(position, channel, here) for position, channel in enumerate(self.channels)}
+
+    def _counted(self, position: int, channel: Channel, here: npt.NDArray[np.bool_]) -> ConsentCounts:
+        fates = self.fates[:, position]
+        found = np.bincount(fates[here & (fates != UNSTATED)], minlength=len(CONSENT_FATES)).tolist()
+        sent = np.flatnonzero(here & (fates == CONSENT_FATES.index("sent")))
+        words = self.rows[stated_column(channel)].cast(pa.string()).take(pa.array(sent)).to_pylist()
+        return ConsentCounts(sum(found), *found, unsubscribed=words.count("unsubscribe"))
+
+
+class Ledger:
+    """Gathers the fates of a batch's statements. Each is settled once."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        self.rows = rows
+        self.channels = stated_channels(rows)
+        self.requests = 0
+        self.bytes = 0
+        self.undated: set[tuple[int, Channel]] = set()
+        self._place = {channel: position for position, channel in enumerate(self.channels)}
+        self._fates = np.full((len(rows), len(self.channels)), UNSTATED, np.uint8)
+        self._reasons: dict[tuple[int, Channel], Reason] = {}
+
+    def settle(self, row: int, channel: Channel, fate: ConsentFate, reason: Reason | None = None) -> None:
+        """Writes down what became of one statement."""
+        if self._fates[row, self._place[channel]] != UNSTATED:
+            raise ValueError(f"the statement of a row for {channel} is settled twice")
+        self._fates[row, self._place[channel]] = CONSENT_FATES.index(fate)
+        if reason is not None and fate != "already":
+            self._reasons[row, channel] = reason
+
+    def outcome(self) -> ConsentOutcome:
+        """All of it."""
+        return ConsentOutcome(self.rows, self.channels, self._fates, self._reasons, frozenset(self.undated), self.requests, self.bytes)

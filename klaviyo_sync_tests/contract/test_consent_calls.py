@@ -1,0 +1,307 @@
+"""Consent over HTTP: what is read, what is sent, in which calls, and what becomes of every statement."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from consenting_klaviyo import AT, SUBSCRIBE, UNSUBSCRIBE, Consenting, attributes, held, outcome, people, subscriptions
+from scripted_klaviyo import Asked, Says, Scripted, errors, quick, serving
+
+from klaviyo_sync.core.consent_result import CONSENT_FATES, UNSTATED, ConsentOutcome
+from klaviyo_sync.core.errors import Refused, Unavailable
+from klaviyo_sync.core.result import Fate
+from klaviyo_sync.core.sync import Consent
+from klaviyo_sync.klaviyo.consents import send_consent
+
+GUARD = Consent(email_marketing="e", sms_marketing="s")  # type: ignore[arg-type]
+ADA, BOB = "ada@shop.example", "bob@shop.example"
+PHONE = "+15005550006"
+IN, OUT = ("subscribe", None), ("unsubscribe", None)
+IN_MAY, OUT_MAY = ("subscribe", AT), ("unsubscribe", AT)
+LATER, EARLIER = "2026-05-02T00:00:00Z", "2026-04-01T00:00:00Z"
+PLACE = "/data/attributes/profiles/data"
+
+
+def run(
+    script: Consenting, rows: Sequence[Mapping[str, Any]], consent: Consent = GUARD, fates: Sequence[Fate] = ()
+) -> tuple[ConsentOutcome, Scripted]:
+    """Sends the consent of some rows; everything is accounted for."""
+    with serving(script) as server, quick(server.url) as (klaviyo, _):
+        found = send_consent(klaviyo, outcome(rows, fates), consent)
+    stated = sum(isinstance(value, tuple) for row in rows for value in row.values())
+    counts = found.counts()
+    assert all(one.balanced for one in counts.values())
+    assert sum(one.stated for one in counts.values()) == stated
+    assert found.requests == len(server.asked)
+    return found, server
+
+
+def fates(found: ConsentOutcome) -> list[dict[str, str]]:
+    """The fate of each row's statements, by channel."""
+    return [
+        {channel: CONSENT_FATES[fate] for channel, fate in zip(found.channels, row, strict=True) if fate != UNSTATED}
+        for row in found.fates.tolist()
+    ]
+
+
+def codes(found: ConsentOutcome) -> dict[tuple[int, str], str]:
+    """The code of each reason."""
+    return {key: reason.code for key, reason in found.reasons.items()}
+
+
+def profile(email: str | None = None, phone: str | None = None, **channels: Any) -> dict[str, Any]:
+    """A profile as Klaviyo holds it."""
+    return {"email": email, "phone_number": phone, "subscriptions": subscriptions(**channels)}
+
+
+@pytest.mark.parametrize("reason", ["UNSUBSCRIBE", "SPAM_REPORT", "USER_SUPPRESSED", "HARD_BOUNCE", "INVALID_EMAIL"])
+def test_suppressed_people_stay_so(reason: str) -> None:
+    """An undated subscribe lifts no suppression."""
+    suppressed = {"consent": "SUBSCRIBED", "consent_timestamp": EARLIER, "suppression": [{"reason": reason, "timestamp": LATER}]}
+    script = Consenting([profile(ADA, email_marketing=suppressed)])
+    found, server = run(script, [{"email": ADA, "email_marketing": IN}])
+    assert fates(found) == [{"email_marketing": "guarded"}]
+    assert not server.bodies(SUBSCRIBE)
+
+
+def test_a_rerun_after_an_opt_out_never_resubscribes() -> None:
+    """The same rows again, with an opt-out made in Klaviyo in between, leave the opt-out alone: with dates and without."""
+    script = Consenting([profile(ADA), profile(BOB)])
+    rows = [{"email": ADA, "email_marketing": IN}, {"email": BOB, "email_marketing": IN_MAY}]
+    first, _ = run(script, rows)
+    assert [one["email_marketing"] for one in fates(first)] == ["sent", "sent"]
+    for one in script.profiles:
+        held(one, "email_marketing").update(consent="UNSUBSCRIBED", consent_timestamp="2026-06-02T00:00:00Z")
+    again, _ = run(script, rows)
+    assert [one["email_marketing"] for one in fates(again)] == ["guarded", "skipped"]
+    assert [held(one, "email_marketing")["consent"] for one in script.profiles] == ["UNSUBSCRIBED"] * 2
+
+
+def test_a_rerun_after_an_opt_in_leaves_it_alone() -> None:
+    """A dated opt-out does not undo a newer subscribe; an undated one counts as said now."""
+    script = Consenting([profile(ADA, email_marketing=("SUBSCRIBED", LATER)), profile(BOB, email_marketing=("SUBSCRIBED", LATER))])
+    found, server = run(script, [{"email": ADA, "email_marketing": OUT_MAY}, {"email": BOB, "email_marketing": OUT}])
+    assert fates(found) == [{"email_marketing": "skipped"}, {"email_marketing": "sent"}]
+    assert found.counts()["email_marketing"].unsubscribed == 1
+    assert [one["email"] for one in people(server.bodies(UNSUBSCRIBE)[0])] == [BOB]
+
+
+def test_on_a_tie_the_opt_out_wins() -> None:
+    """An opt-out of the very moment of Klaviyo's subscribe is sent."""
+    script = Consenting([profile(ADA, email_marketing=("SUBSCRIBED", AT.isoformat()))])
+    found, _ = run(script, [{"email": ADA, "email_marketing": OUT_MAY}])
+    assert fates(found) == [{"email_marketing": "sent"}]
+
+
+def test_modes() -> None:
+    """`ignore` sends no undated subscribe and `resubscribe` every one; neither reads anything."""
+    for mode, fate in (("ignore", "nothing"), ("resubscribe", "sent")):
+        script = Consenting([profile(ADA, email_marketing=("UNSUBSCRIBED", LATER))])
+        found, server = run(script, [{"email": ADA, "email_marketing": IN}], Consent(email_marketing="e", undated=mode))  # type: ignore[arg-type]
+        assert fates(found) == [{"email_marketing": fate}]
+        assert all(asked.method == "POST" for asked in server.asked)
+
+
+def test_the_calls() -> None:
+    """Unsubscribes go first and never with a list; dates only in historical calls; all channels of a person in one call."""
+    rows = [
+        {"email": ADA, "phone_number": PHONE, "email_marketing": IN_MAY, "sms_marketing": IN_MAY, "age_gated_date_of_birth": "1990-02-01"},
+        {"email": BOB, "phone_number": "+15005550007", "email_marketing": OUT, "sms_marketing": IN},
+    ]
+    script = Consenting([profile(ADA, PHONE), profile(BOB, "+15005550007")])
+    settings = Consent(email_marketing="e", sms_marketing="s", list="Y6nRLr", source="Warehouse")  # type: ignore[arg-type,call-arg]
+    _, server = run(script, rows, settings)
+    unsubscribe, dated, undated = (asked for asked in server.asked if asked.method == "POST")
+    assert unsubscribe.path == UNSUBSCRIBE
+    assert b"Y6nRLr" not in unsubscribe.body
+    assert people(unsubscribe) == [{"email": BOB, "subscriptions": {"email": {"marketing": {"consent": "UNSUBSCRIBED"}}}}]
+    consent = {"marketing": {"consent": "SUBSCRIBED", "consented_at": "2026-05-01T12:00:00Z"}}
+    ada = {
+        "email": ADA,
+        "phone_number": PHONE,
+        "age_gated_date_of_birth": "1990-02-01",
+        "subscriptions": {"email": consent, "sms": consent},
+    }
+    assert people(dated) == [ada]
+    assert attributes(dated)["historical_import"] is True
+    assert attributes(dated)["custom_source"] == "Warehouse"
+    assert b'"relationships":{"list":{"data":{"type":"list","id":"Y6nRLr"}}}' in dated.body
+    assert people(undated) == [{"phone_number": "+15005550007", "subscriptions": {"sms": {"marketing": {"consent": "SUBSCRIBED"}}}}]
+    assert "historical_import" not in attributes(undated)
+
+
+def test_fewest_requests() -> None:
+    """1,000 a subscribe call, 100 an unsubscribe call, 100 a reading; nothing is read for dated subscribes."""
+    many = [f"p{n}@shop.example" for n in range(2_500)]
+    _, server = run(Consenting(), [{"email": email, "email_marketing": IN_MAY} for email in many])
+    assert [len(people(asked)) for asked in server.asked] == [1_000, 1_000, 500]
+    _, server = run(Consenting(), [{"email": email, "email_marketing": OUT} for email in many[:250]])
+    assert [len(people(asked)) for asked in server.asked] == [100, 100, 50]
+    script = Consenting([profile(email) for email in many[:250]])
+    _, server = run(script, [{"email": email, "email_marketing": IN} for email in many[:250]])
+    assert [asked.method for asked in server.asked] == ["GET", "GET", "GET", "POST"]
+
+
+def test_a_profile_tells_of_both_identifiers() -> None:
+    """Who is found by e-mail address is not looked up by phone number again."""
+    script = Consenting([profile(ADA, PHONE, sms_marketing=("UNSUBSCRIBED", LATER))])
+    found, server = run(script, [{"email": ADA, "phone_number": PHONE, "email_marketing": IN, "sms_marketing": IN}])
+    assert fates(found) == [{"email_marketing": "sent", "sms_marketing": "guarded"}]
+    assert [asked.method for asked in server.asked] == ["GET", "POST"]
+
+
+def test_unimported_profiles_keep_their_statements() -> None:
+    """Consent goes out only for profiles that arrived."""
+    rows = [{"email": f"p{n}@shop.example", "email_marketing": IN_MAY} for n in range(4)]
+    found, server = run(Consenting(), rows, fates=["imported", "refused", "failed", "unknown"])
+    assert [one["email_marketing"] for one in fates(found)] == ["sent", "refused", "refused", "unknown"]
+    assert len(people(server.bodies(SUBSCRIBE)[0])) == 1
+
+
+def test_profiles_that_klaviyo_does_not_show_are_unknown() -> None:
+    """Somebody whose profile is not shown is not subscribed without a date; an opt-out goes out all the same."""
+    found, server = run(Consenting(), [{"email": ADA, "email_marketing": IN}, {"email": BOB, "email_marketing": OUT_MAY}])
+    assert fates(found) == [{"email_marketing": "unknown"}, {"email_marketing": "sent"}]
+    assert codes(found) == {(0, "email_marketing"): "consent_unseen"}
+    assert len([asked for asked in server.asked if asked.method == "GET"]) == 6
+
+
+def test_a_dated_and_an_undated_channel_share_a_call() -> None:
+    """The call has no dates, so the dated channel is compared before; what was sent without its date is said."""
+    script = Consenting([profile(ADA, PHONE), profile(BOB, "+15005550007", email_marketing=("UNSUBSCRIBED", LATER))])
+    rows = [
+        {"email": ADA, "phone_number": PHONE, "email_marketing": IN_MAY, "sms_marketing": IN},
+        {"email": BOB, "phone_number": "+15005550007", "email_marketing": IN_MAY, "sms_marketing": IN},
+    ]
+    found, server = run(script, rows)
+    assert fates(found) == [{"email_marketing": "sent", "sms_marketing": "sent"}, {"email_marketing": "skipped", "sms_marketing": "sent"}]
+    assert found.undated == {(0, "email_marketing")}
+    assert len(server.bodies(SUBSCRIBE)) == 1
+    assert "historical_import" not in attributes(server.bodies(SUBSCRIBE)[0])
+
+
+def sms_refused(pointer: str, detail: str, code_at: int = 0) -> Any:
+    """A judge that refuses calls in which somebody has the phone number PHONE."""
+
+    def judge(asked: Asked) -> Says | None:
+        if asked.method != "POST":
+            return None
+        at = [n for n, one in enumerate(people(asked)) if one.get("phone_number") == PHONE and "sms" in one["subscriptions"]]
+        return Says(400, errors(*((pointer.format(n + code_at), detail) for n in at))) if at else None
+
+    return judge
+
+
+@pytest.mark.parametrize(
+    ("pointer", "detail", "code"),
+    [
+        (PLACE + "/{}/attributes/subscriptions/sms/marketing/consent", "No sending number for this region.", "region_without_sender"),
+        (PLACE + "/{}/attributes/phone_number", "This region is not supported.", "region_without_sender"),
+        (PLACE + "/{}/attributes/age_gated_date_of_birth", "A valid date of birth is required.", "age_gated"),
+        (PLACE + "/{}", "SMS cannot be used.", "consent_refused"),
+        (PLACE + "/{}", "Something is wrong.", "consent_refused"),
+        ("/data", "Something is wrong.", "consent_refused"),
+        ("/data", "SMS configuration is required to subscribe phone number only profiles.", "sms_not_set_up"),
+    ],
+)
+def test_a_refused_channel_takes_nothing_else_along(pointer: str, detail: str, code: str) -> None:
+    """Only the channel at fault of the person at fault stays behind, however Klaviyo names it, with Klaviyo's words."""
+    rows = [
+        {"email": BOB, "email_marketing": IN_MAY},
+        {"email": ADA, "phone_number": PHONE, "email_marketing": IN_MAY, "sms_marketing": IN_MAY},
+        {"email": "eve@shop.example", "email_marketing": IN_MAY},
+    ]
+    found, server = run(Consenting(judge=sms_refused(pointer, detail)), rows)
+    assert fates(found) == [
+        {"email_marketing": "sent"},
+        {"email_marketing": "sent", "sms_marketing": "refused"},
+        {"email_marketing": "sent"},
+    ]
+    assert codes(found) == {(1, "sms_marketing"): code}
+    assert found.reasons[1, "sms_marketing"].detail == detail
+    assert len(server.asked) <= 8
+
+
+@pytest.mark.parametrize(
+    ("said", "fate"), [("before current unsubscription date", "skipped"), ("after current subscription date", "already")]
+)
+def test_backdated_refusals_are_no_failures(said: str, fate: str) -> None:
+    """Klaviyo's refusals of older and of repeated statements are fates of their own."""
+    judge = sms_refused(PLACE + "/{}/attributes/subscriptions/sms/marketing/consented_at", f"consented_at is {said}")
+    found, _ = run(Consenting(judge=judge), [{"phone_number": PHONE, "sms_marketing": IN_MAY}])
+    assert fates(found) == [{"sms_marketing": fate}]
+
+
+def test_a_list_that_is_gone() -> None:
+    """A refusal of the list is nobody's row: the run breaks, and says which list."""
+    judge = lambda _: Says(404, errors(("/data/relationships/list/data/id", "List not found"), code="not_found"))  # noqa: E731
+    with pytest.raises(Refused, match="Y6nRLr"):
+        run(Consenting(judge=judge), [{"email": ADA, "email_marketing": IN_MAY}], Consent(email_marketing="e", list="Y6nRLr"))  # type: ignore[arg-type,call-arg]
+
+
+def test_when_every_request_is_refused() -> None:
+    """Refusals without end that name nothing break the run, and show nobody's address."""
+    judge = lambda asked: Says(400, errors(("/data", f"bad {people(asked)[0]['email']}")))  # noqa: E731
+    rows = [{"email": f"p{n}@shop.example", "email_marketing": IN_MAY} for n in range(300)]
+    with pytest.raises(Refused, match="one by one") as caught:
+        run(Consenting(judge=judge), rows)
+    assert "@" not in str(caught.value)
+
+
+def test_an_outage_is_not_a_fate() -> None:
+    """When Klaviyo is away, the run breaks: nothing is claimed."""
+    with pytest.raises(Unavailable):
+        run(Consenting(judge=lambda _: Says(503)), [{"email": ADA, "email_marketing": IN_MAY}])
+
+
+def test_an_address_that_klaviyo_cannot_look_up_is_guarded() -> None:
+    """A refused lookup is halved down to the one at fault; the others are read."""
+    people_ = [f"p{n}@shop.example" for n in range(8)]
+    judge = lambda asked: Says(400, errors(("/", "Invalid filter"))) if people_[5] in asked.query.get("filter", "") else None  # noqa: E731
+    script = Consenting([profile(email) for email in people_], judge)
+    found, _ = run(script, [{"email": email, "email_marketing": IN} for email in people_])
+    assert [one["email_marketing"] for one in fates(found)] == ["sent"] * 5 + ["guarded"] + ["sent"] * 2
+    assert codes(found) == {(5, "email_marketing"): "consent_unreadable"}
+
+
+def test_quotes_and_cases() -> None:
+    """Addresses with quotes, plus signs and capitals are found."""
+    odd = ["O'Hara+x@shop.example", 'a"b@shop.example', "a\\b@shop.example"]
+    script = Consenting([profile(email, email_marketing=("SUBSCRIBED", EARLIER)) for email in odd])
+    found, _ = run(script, [{"email": email, "email_marketing": IN} for email in odd])
+    assert [one["email_marketing"] for one in fates(found)] == ["already"] * 3
+
+
+def test_no_address_in_any_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Not even urllib3's debug lines show who is looked up."""
+    caplog.set_level(logging.DEBUG)
+    run(Consenting([profile(ADA)]), [{"email": ADA, "email_marketing": IN}])
+    assert "/api/profiles" in caplog.text
+    assert "shop.example" not in caplog.text
+    assert "filter" not in caplog.text
+
+
+def test_many_named_one_at_a_time() -> None:
+    """A Klaviyo that names one person per refusal still ends, in far fewer requests than people."""
+    bad = {f"p{n}@shop.example" for n in range(0, 1_000, 20)}
+
+    def judge(asked: Asked) -> Says | None:
+        at = next((n for n, one in enumerate(people(asked)) if one["email"] in bad), None)
+        pointer = f"{PLACE}/{at}/attributes/subscriptions/email/marketing/consented_at"
+        return None if at is None else Says(400, errors((pointer, "before current unsubscription date")))
+
+    rows = [{"email": f"p{n}@shop.example", "email_marketing": IN_MAY} for n in range(1_000)]
+    found, server = run(Consenting(judge=judge), rows)
+    counts = found.counts()["email_marketing"]
+    assert (counts.sent, counts.skipped) == (950, 50)
+    assert len(server.asked) < 200
+
+
+def test_dates_keep_their_fractions() -> None:
+    """A date goes out in UTC as it was stated."""
+    _, server = run(Consenting(), [{"email": ADA, "email_marketing": ("subscribe", AT + timedelta(microseconds=250_000))}])
+    assert b'"consented_at":"2026-05-01T12:00:00.250000Z"' in server.asked[0].body
