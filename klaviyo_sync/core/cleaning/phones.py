@@ -120,11 +120,12 @@ def region_of(country: str | None, default: str | None) -> str | None:
 
 
 class Home(NamedTuple):
-    """How a country writes its national numbers: its calling code, what is dialled before them, and patterns for both."""
+    """How a country writes its national numbers: its calling code, what is dialled before them, patterns for both, and their lengths."""
 
     code: str
     prefix: str
     prefix_rule: str
+    lengths: tuple[int, ...]
 
 
 @cache
@@ -133,24 +134,27 @@ def home_of(iso: str) -> Home:
     plan = PhoneMetadata.metadata_for_region(iso, None)
     prefix = plan.national_prefix or "" if plan is not None else ""
     rule = plan.national_prefix_for_parsing or prefix if plan is not None else prefix
-    return Home(str(phonenumbers.country_code_for_region(iso)), f"^{prefix}", f"^(?:{rule})")
+    lengths = plan.general_desc.possible_length if plan is not None and plan.general_desc is not None else ()
+    return Home(str(phonenumbers.country_code_for_region(iso)), f"^{prefix}", f"^(?:{rule})", lengths)
 
 
 def national_e164(numbers: pa.Array, homes: pa.Array) -> pa.Array:
     """The E.164 form of numbers in plain national digits, by the ISO code of their country; NULL where only parsing can tell.
 
-    Left to parsing are numbers with more before them than the country's prefix (a carrier's code), and those that begin
-    like their own calling code.
+    Left to parsing are numbers with more before them than the country's prefix (a carrier's code), those that begin
+    like their own calling code, and those of a length that only another country with the same calling code has.
     """
     found = pa.nulls(len(numbers), pa.string())
     digits = pc.fill_null(pc.match_substring_regex(numbers, DIGITS), fill_value=False)
-    for iso in sorted({*pc.drop_null(pc.unique(homes.filter(digits))).to_pylist()} - ALWAYS_PARSED):
+    present = {*pc.drop_null(pc.unique(homes.filter(digits))).to_pylist()}
+    for iso in sorted((present & phonenumbers.SUPPORTED_REGIONS) - ALWAYS_PARSED):
         home = home_of(iso)
         here = pc.and_(digits, pc.fill_null(pc.equal(homes, iso), fill_value=False))
         dialled = numbers.filter(here)
         national = pc.replace_substring_regex(dialled, home.prefix, "")
         simple = pc.equal(pc.replace_substring_regex(dialled, home.prefix_rule, ""), national)
         simple = pc.and_not(simple, pc.starts_with(national, home.code))
+        simple = pc.and_(simple, pc.is_in(pc.utf8_length(national), pa.array(home.lengths, pa.int32())))
         candidates = pc.binary_join_element_wise("+" + home.code, national, "")
         valid = pc.and_(simple, pc.match_substring_regex(candidates, valid_pattern(home.code)))
         found = pc.replace_with_mask(found, here, keep_where(valid, candidates))
