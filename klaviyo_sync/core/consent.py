@@ -87,7 +87,7 @@ def moments(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> tuple[pa.Array, pa.A
 def meanings(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> tuple[pa.Array, pa.Array]:
     """The meaning of each cell (NULL for blank ones and unknown words), and which cells hold an unknown word."""
     texts = trimmed(as_text(cells, kind, zone))
-    words = pc.replace_substring_regex(pc.utf8_lower(texts), r"[\s_-]", "")
+    words = pc.replace_substring_regex(pc.utf8_lower(texts), r"[\s\x{00a0}_-]", "")
     known = pa.array(list(WORDS))
     found = pc.take(pa.array(list(WORDS.values())), pc.index_in(words, known))
     return found, pc.and_(texts.is_valid(), found.is_null())
@@ -101,13 +101,12 @@ def state(target: ConsentTarget, frame: pd.DataFrame, identifiers: Mapping[str, 
     nobody = pa.nulls(len(frame), pa.string())
     flags: list[tuple[str, Flag]] = []
     at, wrong_date = pa.nulls(len(frame), MOMENT), pa.repeat(pa.scalar(value=False), len(frame))
-    future = wrong_date
+    future = early = wrong_date
     if target.dated is not None:
         at, wrong_date = moments(arrow(frame[target.dated]), target.dated_kind, zone)
         future = pc.fill_null(pc.greater(at, pa.scalar(now, MOMENT)), fill_value=False)
         early = pc.fill_null(pc.less(at, pa.scalar(OLDEST, MOMENT)), fill_value=False)
         at = pc.if_else(early, pa.scalar(OLDEST, MOMENT), keep_where(pc.invert(future), at))
-        flags.append((target.dated, Flag("consent_date_raised", early)))
     if target.column is None:
         meaning = keep_where(pc.or_(at.is_valid(), pc.or_(wrong_date, future)), pa.repeat("subscribe", len(frame)))
     else:
@@ -116,6 +115,7 @@ def state(target: ConsentTarget, frame: pd.DataFrame, identifiers: Mapping[str, 
         meaning = keep_where(pc.not_equal(meaning, "nothing"), meaning)
     stated = meaning.is_valid()
     if target.dated is not None:
+        flags.append((target.dated, Flag("consent_date_raised", pc.and_(stated, early))))
         flags.append((target.dated, Flag("invalid_consent_date", pc.and_(stated, wrong_date))))
         flags.append((target.dated, Flag("consent_date_in_future", pc.and_(stated, future))))
         undatable = pc.and_(pc.equal(meaning, "subscribe"), pc.or_(wrong_date, future))
