@@ -20,7 +20,7 @@ from klaviyo_sync.core.dialects import Dialect, Kind
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.frames import arrow, series, true_at
 from klaviyo_sync.core.issues import CODES
-from klaviyo_sync.core.query import Column, find_column
+from klaviyo_sync.core.query import Column, find_column, modified_kind
 from klaviyo_sync.core.sync import Channel, ConsentField, PropertyField, Sync
 
 PROPERTY = "properties."
@@ -117,7 +117,7 @@ def plan_mapping(sync: Sync, columns: Sequence[Column], dialect: Dialect, now: d
         (*map(attribute_target, sync.profile), *map(property_target, sync.properties)),
         tuple(consent_target(channel, entry) for channel, entry in consents.items()),
         sync.modified_at.column,
-        kind_of(sync.modified_at.column, "modified_at"),
+        modified_kind(find_column(sync.modified_at.column, columns, where), dialect, where),
         sync.zone,
         now,
         birth_target(birth) if birth else None,

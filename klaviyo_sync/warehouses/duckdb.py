@@ -70,7 +70,7 @@ class DuckDBWarehouse:
         try:
             return self.connection.sql(query.sql, params={param.name: param.value for param in query.params} or None)
         except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException) as error:
-            raise ConfigError(f"DuckDB refused the query: {first_line(error)}") from None
+            raise ConfigError(f"DuckDB refused the query: {before_the_query(error)}") from None
 
     def close(self) -> None:
         """Closes the file and removes what was spilled."""
@@ -81,3 +81,8 @@ class DuckDBWarehouse:
 def first_line(error: Exception) -> str:
     """The first line of a driver's message; the rest repeats the query."""
     return str(error).splitlines()[0]
+
+
+def before_the_query(error: Exception) -> str:
+    """A driver's message with the nearest names that it offers, less the query that it repeats."""
+    return " ".join(str(error).partition("\n\n")[0].splitlines())
