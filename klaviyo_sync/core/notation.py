@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any
-from zoneinfo import available_timezones
 
 from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
@@ -38,11 +37,17 @@ def parse_duration(value: object) -> timedelta:
     raise ValueError("expected a duration such as 30s, 15m, 2h, 7d or 4w, of at most ten years")
 
 
+@cache
+def timezones() -> frozenset[str]:
+    """The IANA time zones; asked for once, since the answer is read from hundreds of files."""
+    return frozenset(available_timezones())
+
+
 def check_timezone(value: object) -> str:
     """The name itself when it is an IANA time zone."""
-    if isinstance(value, str) and value in available_timezones():
+    if isinstance(value, str) and value in timezones():
         return value
-    raise ValueError(f"expected an IANA time zone such as Europe/Berlin or UTC{did_you_mean(value, available_timezones())}")
+    raise ValueError(f"expected an IANA time zone such as Europe/Berlin or UTC{did_you_mean(value, timezones())}")
 
 
 def parse_start(value: object) -> datetime:
