@@ -37,7 +37,12 @@ CONSENT_CODES: dict[str, Code] = {
         ),
         Code("consent_mixed", "cell", "A dated subscribe of the same person had to go first.", "Give every channel a timestamp column."),
         Code("consent_without_profile", "cell", "The profile itself was not imported.", "Correct what is said about the row."),
-        Code("sms_not_set_up", "cell", "The Klaviyo account cannot send text messages.", "Set up SMS in Klaviyo, or unmap the channel."),
+        Code(
+            "channel_not_set_up",
+            "cell",
+            "The Klaviyo account is not set up for the channel.",
+            "Set it up in Klaviyo, or unmap the channel.",
+        ),
         Code("region_without_sender", "cell", "The Klaviyo account cannot text the number's country.", "Add a sending number for it."),
         Code("age_gated", "cell", "The Klaviyo account wants a valid date of birth.", "Map consent.age_gated_date_of_birth."),
         Code("consent_refused", "cell", "Klaviyo refused the consent.", "Correct what the message names."),
@@ -61,7 +66,7 @@ SAYINGS: tuple[Saying, ...] = (
     _saying(r"before (the )?current unsubscri", "skipped", "consent_older"),
     _saying(r"after (the )?current subscription|already subscribed", "already"),
     _saying(r"age.?gat|date of birth|birth ?date", "refused", "age_gated"),
-    _saying(r"configuration is required|not (set up|configured|enabled)", "refused", "sms_not_set_up"),
+    _saying(r"configuration is required|not (set up|configured|enabled)", "refused", "channel_not_set_up"),
     _saying(r"region|country|sending number|sender", "refused", "region_without_sender"),
     _saying(r"", "refused", "consent_refused"),
 )

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from klaviyo_sync.core.consent import Statements
 from klaviyo_sync.core.consent_result import BIRTH, MEANINGS, dated_column, stated_column
 from klaviyo_sync.core.encoding import Encoder, lengths
-from klaviyo_sync.core.frames import arrow
+from klaviyo_sync.core.frames import Mask, arrow, true_at
+from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.mapping import Mapped, Plan, issue_frame
 from klaviyo_sync.core.packing import MAX_PROFILE_BYTES
 from klaviyo_sync.core.reading import Rows
+from klaviyo_sync.core.sync import Channel
 
 WINDOW = "window"
 
 
 class Prepared(NamedTuple):
-    """What one frame of rows became: profiles and their rows for `pack`, issues, and the positions of rejected rows."""
+    """What one frame of rows became: profiles and their rows for `pack`, issues, and the positions of rejected rows.
+
+    `rejected_statements` has, by channel, the positions of rows whose consent was stated but cannot go out.
+    """
 
     profiles: pa.Array
     rows: pa.Table
     issues: pd.DataFrame
     rejected: np.ndarray
+    rejected_statements: Mapping[Channel, np.ndarray]
 
 
 def consent_cells(mapped: Mapped) -> dict[str, pa.Array]:
@@ -38,6 +46,16 @@ def consent_cells(mapped: Mapped) -> dict[str, pa.Array]:
     if mapped.births is not None:
         cells[BIRTH] = mapped.births
     return cells
+
+
+def wrong_statements(stated: Statements, behind: Mask) -> Mask:
+    """Which rows state something for a channel that cannot go out: for what it is, or with its row (`behind`)."""
+    wrong = behind & true_at(stated.meaning.is_valid())
+    nothing_left = true_at(stated.meaning.is_null())
+    for _, flag in stated.flags:
+        if CODES[flag.code].effect != "note":
+            wrong |= nothing_left & true_at(flag.where)
+    return wrong
 
 
 def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
@@ -64,4 +82,7 @@ def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
     if stays.any():
         goes = pa.array(~stays)
         encoded, table = encoded.filter(goes), table.filter(goes)
-    return Prepared(encoded, table, issues, np.flatnonzero(behind & ~rows.held))
+    statements: dict[Channel, np.ndarray] = {}
+    for channel, stated in mapped.statements.items():
+        statements[channel] = np.flatnonzero(wrong_statements(stated, behind) & ~rows.held)
+    return Prepared(encoded, table, issues, np.flatnonzero(behind & ~rows.held), statements)

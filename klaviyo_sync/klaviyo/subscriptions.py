@@ -7,7 +7,7 @@ A person is never in two calls that were both accepted: Klaviyo ignores a second
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Event
@@ -162,22 +162,23 @@ class Calls:
         return [ask for ask in kept if ask is not None]
 
     def _for_all(self, part: Asks, answer: Rejection) -> Asks | None:
-        """The part less its text message channels, when Klaviyo says that the account has none; None when it says something else.
+        """The part less a medium that Klaviyo says the account is not set up for; None when it says something else.
 
         The message is about people known by phone number only, so these go first; the others only if it comes again.
         """
-        if not answer.errors or verdict(answer.errors[0])[1].code != "sms_not_set_up":
+        fate = verdict(answer.errors[0]) if answer.errors else None
+        if fate is None or fate[1].code != "channel_not_set_up":
             return None
-        texted = [ask for ask in part if any(channel.startswith("sms") for channel in ask.channels)]
-        alone = [ask for ask in texted if "email_marketing" not in ask.channels] or texted
+        medium = next((name for name in ("whatsapp", "sms") if name in fate[1].detail.lower()), None)
+        reached: dict[int, list[Channel]] = {}
+        for ask in part:
+            found: list[Channel] = [channel for channel in ask.channels if channel.partition("_")[0] == medium]
+            if found:
+                reached[ask.row] = found
+        alone = {ask.row for ask in part if "email_marketing" not in ask.channels} & set(reached) or set(reached)
         if not alone:
             return None
-        gone = {ask.row for ask in alone}
-        fate = verdict(answer.errors[0])
-        left = (
-            self._dropped(ask, [channel for channel in ask.channels if channel.startswith("sms")], fate) if ask.row in gone else ask
-            for ask in part
-        )
+        left = (self._dropped(ask, reached[ask.row], fate) if ask.row in alone else ask for ask in part)
         return [ask for ask in left if ask is not None]
 
     def _alone(self, ask: Ask, answer: Rejection) -> Asks | None:
@@ -215,11 +216,9 @@ class Calls:
         return ask.without(channels)
 
 
-def halves(asks: Asks) -> Iterator[Asks]:
+def halves(asks: Asks) -> tuple[Asks, Asks]:
     """The second half and the first one, which is then sent first."""
-    middle = len(asks) // 2
-    yield asks[middle:]
-    yield asks[:middle]
+    return asks[len(asks) // 2 :], asks[: len(asks) // 2]
 
 
 def verdict(error: ApiError) -> Verdict:

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
-from scripted_klaviyo import Asked, Says, errors
+from scripted_klaviyo import Asked, Says, Scripted, errors, quick, serving
 
-from klaviyo_sync.core.consent_result import BIRTH, MEANINGS, dated_column, stated_column
+from klaviyo_sync.core.consent_result import BIRTH, CONSENT_FATES, MEANINGS, UNSTATED, ConsentOutcome, dated_column, stated_column
 from klaviyo_sync.core.result import FATES, Fate, Outcome
-from klaviyo_sync.core.sync import Channel
+from klaviyo_sync.core.sync import Channel, Consent
+from klaviyo_sync.klaviyo.consents import send_consent
 
 SUBSCRIBE = "/api/profile-subscription-bulk-create-jobs"
 UNSUBSCRIBE = "/api/profile-subscription-bulk-delete-jobs"
@@ -104,3 +105,44 @@ def outcome(rows: Sequence[Mapping[str, Any]], fates: Sequence[Fate] = ()) -> Ou
         columns[dated_column(channel)] = pa.array([date for _, date in words], pa.timestamp("us", "UTC"))
     positions = [FATES.index(fate) for fate in fates or ["imported"] * len(rows)]
     return Outcome(pa.table(columns), np.array(positions, np.uint8))
+
+
+GUARD = Consent(email_marketing="e", sms_marketing="s")  # type: ignore[arg-type]
+ADA, BOB = "ada@shop.example", "bob@shop.example"
+PHONE = "+15005550006"
+IN, OUT = ("subscribe", None), ("unsubscribe", None)
+IN_MAY, OUT_MAY = ("subscribe", AT), ("unsubscribe", AT)
+LATER, EARLIER = "2026-05-02T00:00:00Z", "2026-04-01T00:00:00Z"
+PLACE = "/data/attributes/profiles/data"
+
+
+def run(
+    script: Consenting, rows: Sequence[Mapping[str, Any]], consent: Consent = GUARD, fates: Sequence[Fate] = ()
+) -> tuple[ConsentOutcome, Scripted]:
+    """Sends the consent of some rows; everything is accounted for."""
+    with serving(script) as server, quick(server.url) as (klaviyo, _):
+        found = send_consent(klaviyo, outcome(rows, fates), consent)
+    stated = sum(isinstance(value, tuple) for row in rows for value in row.values())
+    counts = found.counts()
+    assert all(one.balanced for one in counts.values())
+    assert sum(one.stated for one in counts.values()) == stated
+    assert found.requests == len(server.asked)
+    return found, server
+
+
+def fates(found: ConsentOutcome) -> list[dict[str, str]]:
+    """The fate of each row's statements, by channel."""
+    return [
+        {channel: CONSENT_FATES[fate] for channel, fate in zip(found.channels, row, strict=True) if fate != UNSTATED}
+        for row in found.fates.tolist()
+    ]
+
+
+def codes(found: ConsentOutcome) -> dict[tuple[int, str], str]:
+    """The code of each reason."""
+    return {key: reason.code for key, reason in found.reasons.items()}
+
+
+def profile(email: str | None = None, phone: str | None = None, **channels: Any) -> dict[str, Any]:
+    """A profile as Klaviyo holds it."""
+    return {"email": email, "phone_number": phone, "subscriptions": subscriptions(**channels)}

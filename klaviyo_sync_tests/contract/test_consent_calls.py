@@ -2,60 +2,41 @@
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import Mapping, Sequence
+import tracemalloc
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from consenting_klaviyo import AT, SUBSCRIBE, UNSUBSCRIBE, Consenting, attributes, held, outcome, people, subscriptions
-from scripted_klaviyo import Asked, Says, Scripted, errors, quick, serving
+from consenting_klaviyo import (
+    ADA,
+    AT,
+    BOB,
+    EARLIER,
+    GUARD,
+    IN,
+    IN_MAY,
+    LATER,
+    OUT,
+    OUT_MAY,
+    PHONE,
+    SUBSCRIBE,
+    UNSUBSCRIBE,
+    Consenting,
+    attributes,
+    codes,
+    fates,
+    held,
+    outcome,
+    people,
+    profile,
+    run,
+)
+from scripted_klaviyo import Says, errors, quick, serving
 
-from klaviyo_sync.core.consent_result import CONSENT_FATES, UNSTATED, ConsentOutcome
-from klaviyo_sync.core.errors import Refused, Unavailable
-from klaviyo_sync.core.result import Fate
+from klaviyo_sync.core.errors import Unavailable
 from klaviyo_sync.core.sync import Consent
 from klaviyo_sync.klaviyo.consents import send_consent
-
-GUARD = Consent(email_marketing="e", sms_marketing="s")  # type: ignore[arg-type]
-ADA, BOB = "ada@shop.example", "bob@shop.example"
-PHONE = "+15005550006"
-IN, OUT = ("subscribe", None), ("unsubscribe", None)
-IN_MAY, OUT_MAY = ("subscribe", AT), ("unsubscribe", AT)
-LATER, EARLIER = "2026-05-02T00:00:00Z", "2026-04-01T00:00:00Z"
-PLACE = "/data/attributes/profiles/data"
-
-
-def run(
-    script: Consenting, rows: Sequence[Mapping[str, Any]], consent: Consent = GUARD, fates: Sequence[Fate] = ()
-) -> tuple[ConsentOutcome, Scripted]:
-    """Sends the consent of some rows; everything is accounted for."""
-    with serving(script) as server, quick(server.url) as (klaviyo, _):
-        found = send_consent(klaviyo, outcome(rows, fates), consent)
-    stated = sum(isinstance(value, tuple) for row in rows for value in row.values())
-    counts = found.counts()
-    assert all(one.balanced for one in counts.values())
-    assert sum(one.stated for one in counts.values()) == stated
-    assert found.requests == len(server.asked)
-    return found, server
-
-
-def fates(found: ConsentOutcome) -> list[dict[str, str]]:
-    """The fate of each row's statements, by channel."""
-    return [
-        {channel: CONSENT_FATES[fate] for channel, fate in zip(found.channels, row, strict=True) if fate != UNSTATED}
-        for row in found.fates.tolist()
-    ]
-
-
-def codes(found: ConsentOutcome) -> dict[tuple[int, str], str]:
-    """The code of each reason."""
-    return {key: reason.code for key, reason in found.reasons.items()}
-
-
-def profile(email: str | None = None, phone: str | None = None, **channels: Any) -> dict[str, Any]:
-    """A profile as Klaviyo holds it."""
-    return {"email": email, "phone_number": phone, "subscriptions": subscriptions(**channels)}
 
 
 @pytest.mark.parametrize("reason", ["UNSUBSCRIBE", "SPAM_REPORT", "USER_SUPPRESSED", "HARD_BOUNCE", "INVALID_EMAIL"])
@@ -184,74 +165,6 @@ def test_a_dated_and_an_undated_channel_share_a_call() -> None:
     assert "historical_import" not in attributes(server.bodies(SUBSCRIBE)[0])
 
 
-def sms_refused(pointer: str, detail: str, code_at: int = 0) -> Any:
-    """A judge that refuses calls in which somebody has the phone number PHONE."""
-
-    def judge(asked: Asked) -> Says | None:
-        if asked.method != "POST":
-            return None
-        at = [n for n, one in enumerate(people(asked)) if one.get("phone_number") == PHONE and "sms" in one["subscriptions"]]
-        return Says(400, errors(*((pointer.format(n + code_at), detail) for n in at))) if at else None
-
-    return judge
-
-
-@pytest.mark.parametrize(
-    ("pointer", "detail", "code"),
-    [
-        (PLACE + "/{}/attributes/subscriptions/sms/marketing/consent", "No sending number for this region.", "region_without_sender"),
-        (PLACE + "/{}/attributes/phone_number", "This region is not supported.", "region_without_sender"),
-        (PLACE + "/{}/attributes/age_gated_date_of_birth", "A valid date of birth is required.", "age_gated"),
-        (PLACE + "/{}", "SMS cannot be used.", "consent_refused"),
-        (PLACE + "/{}", "Something is wrong.", "consent_refused"),
-        ("/data", "Something is wrong.", "consent_refused"),
-        ("/data", "SMS configuration is required to subscribe phone number only profiles.", "sms_not_set_up"),
-    ],
-)
-def test_a_refused_channel_takes_nothing_else_along(pointer: str, detail: str, code: str) -> None:
-    """Only the channel at fault of the person at fault stays behind, however Klaviyo names it, with Klaviyo's words."""
-    rows = [
-        {"email": BOB, "email_marketing": IN_MAY},
-        {"email": ADA, "phone_number": PHONE, "email_marketing": IN_MAY, "sms_marketing": IN_MAY},
-        {"email": "eve@shop.example", "email_marketing": IN_MAY},
-    ]
-    found, server = run(Consenting(judge=sms_refused(pointer, detail)), rows)
-    assert fates(found) == [
-        {"email_marketing": "sent"},
-        {"email_marketing": "sent", "sms_marketing": "refused"},
-        {"email_marketing": "sent"},
-    ]
-    assert codes(found) == {(1, "sms_marketing"): code}
-    assert found.reasons[1, "sms_marketing"].detail == detail
-    assert len(server.asked) <= 8
-
-
-@pytest.mark.parametrize(
-    ("said", "fate"), [("before current unsubscription date", "skipped"), ("after current subscription date", "already")]
-)
-def test_backdated_refusals_are_no_failures(said: str, fate: str) -> None:
-    """Klaviyo's refusals of older and of repeated statements are fates of their own."""
-    judge = sms_refused(PLACE + "/{}/attributes/subscriptions/sms/marketing/consented_at", f"consented_at is {said}")
-    found, _ = run(Consenting(judge=judge), [{"phone_number": PHONE, "sms_marketing": IN_MAY}])
-    assert fates(found) == [{"sms_marketing": fate}]
-
-
-def test_a_list_that_is_gone() -> None:
-    """A refusal of the list is nobody's row: the run breaks, and says which list."""
-    judge = lambda _: Says(404, errors(("/data/relationships/list/data/id", "List not found"), code="not_found"))  # noqa: E731
-    with pytest.raises(Refused, match="Y6nRLr"):
-        run(Consenting(judge=judge), [{"email": ADA, "email_marketing": IN_MAY}], Consent(email_marketing="e", list="Y6nRLr"))  # type: ignore[arg-type,call-arg]
-
-
-def test_when_every_request_is_refused() -> None:
-    """Refusals without end that name nothing break the run, and show nobody's address."""
-    judge = lambda asked: Says(400, errors(("/data", f"bad {people(asked)[0]['email']}")))  # noqa: E731
-    rows = [{"email": f"p{n}@shop.example", "email_marketing": IN_MAY} for n in range(300)]
-    with pytest.raises(Refused, match="one by one") as caught:
-        run(Consenting(judge=judge), rows)
-    assert "@" not in str(caught.value)
-
-
 def test_an_outage_is_not_a_fate() -> None:
     """When Klaviyo is away, the run breaks: nothing is claimed."""
     with pytest.raises(Unavailable):
@@ -285,23 +198,26 @@ def test_no_address_in_any_log(caplog: pytest.LogCaptureFixture) -> None:
     assert "filter" not in caplog.text
 
 
-def test_many_named_one_at_a_time() -> None:
-    """A Klaviyo that names one person per refusal still ends, in far fewer requests than people."""
-    bad = {f"p{n}@shop.example" for n in range(0, 1_000, 20)}
-
-    def judge(asked: Asked) -> Says | None:
-        at = next((n for n, one in enumerate(people(asked)) if one["email"] in bad), None)
-        pointer = f"{PLACE}/{at}/attributes/subscriptions/email/marketing/consented_at"
-        return None if at is None else Says(400, errors((pointer, "before current unsubscription date")))
-
-    rows = [{"email": f"p{n}@shop.example", "email_marketing": IN_MAY} for n in range(1_000)]
-    found, server = run(Consenting(judge=judge), rows)
-    counts = found.counts()["email_marketing"]
-    assert (counts.sent, counts.skipped) == (950, 50)
-    assert len(server.asked) < 200
-
-
 def test_dates_keep_their_fractions() -> None:
     """A date goes out in UTC as it was stated."""
     _, server = run(Consenting(), [{"email": ADA, "email_marketing": ("subscribe", AT + timedelta(microseconds=250_000))}])
     assert b'"consented_at":"2026-05-01T12:00:00.250000Z"' in server.asked[0].body
+
+
+def test_nothing_is_kept_from_batch_to_batch() -> None:
+    """Statuses are held for one batch only: ten batches take no more memory than two."""
+
+    def peak(batches: int) -> int:
+        script = Consenting([profile(f"p{n}@shop.example", email_marketing=("SUBSCRIBED", EARLIER)) for n in range(500)])
+        with serving(script) as server, quick(server.url) as (klaviyo, _):
+            gc.collect()
+            tracemalloc.start()
+            for _ in range(batches):
+                send_consent(klaviyo, outcome([{"email": f"p{n}@shop.example", "email_marketing": IN} for n in range(500)]), GUARD)
+                server.asked.clear()
+            most = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        return most
+
+    peak(1)  # what is only ever allocated once
+    assert peak(10) < 1.2 * peak(2)

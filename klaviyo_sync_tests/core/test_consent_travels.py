@@ -17,7 +17,7 @@ from klaviyo_sync.core.encoding import Encoder
 from klaviyo_sync.core.frames import frame_of
 from klaviyo_sync.core.mapping import map_frame, plan_mapping
 from klaviyo_sync.core.packing import import_envelope, pack
-from klaviyo_sync.core.profiles import prepare_rows
+from klaviyo_sync.core.profiles import Prepared, prepare_rows
 from klaviyo_sync.core.query import Column
 from klaviyo_sync.core.reading import Rows
 from klaviyo_sync.core.sync import Sync
@@ -37,11 +37,11 @@ SYNC = Sync.model_validate(
 )
 
 
-def prepared(words: list[str | None]) -> pa.Table:
-    """The rows that a batch carries, one per word."""
+def made(words: list[str | None], emails: list[str] | None = None) -> Prepared:
+    """What rows become, one per word."""
     table = pa.table(
         {
-            "email": pa.array([f"p{n}@shop.example" for n in range(len(words))]),
+            "email": pa.array(emails or [f"p{n}@shop.example" for n in range(len(words))]),
             "word": pa.array(words, pa.string()),
             "at": pa.array([NOW] * len(words), pa.timestamp("us", "UTC")),
             "born": pa.array(["1990-02-01"] * len(words)),
@@ -54,7 +54,12 @@ def prepared(words: list[str | None]) -> pa.Table:
     rows = Rows(frame, np.zeros(len(words), np.int32), map_frame(frame, plan), held=np.zeros(len(words), bool))
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'; SET arrow_large_buffer_size = true")
-        ready = prepare_rows(rows, plan, Encoder(connection))
+        return prepare_rows(rows, plan, Encoder(connection))
+
+
+def prepared(words: list[str | None]) -> pa.Table:
+    """The rows of a batch made of two such pieces."""
+    ready = made(words)
     again = (ready.profiles, ready.rows)
     return next(pack([again, again], import_envelope())).rows
 
@@ -72,6 +77,15 @@ def test_nine_bytes_a_row() -> None:
     """What many batches under way hold of consent stays small."""
     rows = prepared(["Subscribe"] * 1_000).select(["consent_email_marketing", "consent_email_marketing_at"])
     assert rows.nbytes < 12 * len(rows)
+
+
+def test_statements_that_cannot_go_out_are_counted() -> None:
+    """Unknown words, words without an identifier, and words of rows that stay behind; not the blank ones, and not the good ones."""
+    words = ["Subscribe", "maybe", None, "Subscribe", "never subscribed"]
+    emails = ["a@shop.example", "b@shop.example", "c@shop.example", "nobody", "nobody"]
+    ready = made(words, emails)
+    assert ready.rejected.tolist() == [3, 4]
+    assert ready.rejected_statements["email_marketing"].tolist() == [1, 3]
 
 
 COUNTS = st.builds(ConsentCounts, **{fate: st.integers(0, 99) for fate in ("stated", *CONSENT_FATES)})
