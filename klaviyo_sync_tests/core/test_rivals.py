@@ -1,0 +1,254 @@
+"""Rivals and results: of rows that share a profile the newest goes out, and every row is counted once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta, timezone
+from functools import reduce
+from itertools import pairwise
+from operator import add
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from klaviyo_sync.core.dialects import DIALECTS
+from klaviyo_sync.core.mapping import plan_mapping
+from klaviyo_sync.core.query import Column, wall_clock_bound
+from klaviyo_sync.core.reading import newest_rows, notice_all, window_positions
+from klaviyo_sync.core.result import FATES, IssueKind, Outcome, Reason, Result
+from klaviyo_sync.core.rivals import Rivals
+from klaviyo_sync.core.sieve import Sieve
+from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.core.tally import Tally
+from klaviyo_sync.core.windows import Window
+from klaviyo_sync.sync_window import engine
+
+BEGIN = datetime(2026, 1, 1, tzinfo=timezone.utc)
+HOUR = timedelta(hours=1)
+WINDOWS = [Window(str(n), BEGIN + n * HOUR, BEGIN + (n + 1) * HOUR) for n in range(3)]
+SYNC = Sync.model_validate(
+    {
+        "name": "people",
+        "connection": "local",
+        "dataset": "people",
+        "modified_at": "changed",
+        "frequency": "hourly",
+        "start": "2026-01-01",
+        "profile": {"email": "mail", "phone_number": {"column": "phone", "default_country": "DE"}, "external_id": "id"},
+    }
+)
+COLUMNS = [Column("mail", "VARCHAR"), Column("phone", "VARCHAR"), Column("id", "VARCHAR"), Column("changed", "TIMESTAMP WITH TIME ZONE")]
+PLAN = plan_mapping(SYNC, COLUMNS, DIALECTS["duckdb"], BEGIN)
+SCHEMA = pa.schema(
+    [("mail", pa.string()), ("phone", pa.string()), ("id", pa.string()), ("changed", pa.timestamp("us", "UTC")), ("number", pa.int64())]
+)
+
+# As written, and the identifier that it is.
+MAILS = {None: None, "": None, "junk": None, "ada@example.com": "ada", " Ada@EXAMPLE.com ": "ada", "bo@example.com": "bo"}
+PHONES = {None: None, "0151 23456789": 1, "+4915123456789": 1, "+49 151 23456788": 2, "junk": None}
+IDS = {None: None, " ": None, "1": "1", " 1 ": "1", "2": "2"}
+
+
+class Row(NamedTuple):
+    """A row of the warehouse."""
+
+    mail: str | None
+    phone: str | None
+    id: str | None
+    minutes: int
+    number: int
+
+    @property
+    def identifiers(self) -> tuple[object, ...]:
+        """Who it is about."""
+        return MAILS[self.mail], PHONES[self.phone], IDS[self.id]
+
+
+ROWS = st.lists(
+    st.tuples(st.sampled_from([*MAILS]), st.sampled_from([*PHONES]), st.sampled_from([*IDS]), st.integers(0, 9).map(lambda n: n * 30)),
+    max_size=25,
+).map(lambda rows: [Row(*row, number) for number, row in enumerate(rows)])
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    """The engine of a run."""
+    with engine() as opened:
+        yield opened
+
+
+def batches(rows: Sequence[Row], size: int) -> list[pa.RecordBatch]:
+    """The rows as the warehouse gives them, so many at a time."""
+    some = [
+        [{**row._asdict(), "changed": BEGIN + timedelta(minutes=row.minutes)} for row in rows[n : n + size]]
+        for n in range(0, len(rows), size)
+    ]
+    return [pa.RecordBatch.from_pylist([{name: row[name] for name in SCHEMA.names} for row in part], SCHEMA) for part in some]
+
+
+@given(rows=ROWS, size=st.integers(1, 10))
+@settings(deadline=None, max_examples=30)
+def test_the_newest_goes_out(connection: duckdb.DuckDBPyConnection, rows: list[Row], size: int) -> None:
+    """A row goes out unless a newer one, of the windows or from after them, shares an identifier; equal moments leave exactly one."""
+    inside = [row for row in rows if row.minutes < 180]
+    later = [row for row in rows if row.minutes >= 180]
+    tally, rivals = Tally(WINDOWS), Rivals(connection.cursor(), PLAN)
+    notice_all(batches(rows, size), PLAN, rivals)
+    sent: list[int] = []
+    for found in newest_rows(batches(inside, size), lambda: batches(later, size), PLAN, rivals, tally):
+        numbers = found.frame["number"].to_numpy()[~found.held]
+        assert (found.windows == found.frame["changed"].dt.hour.to_numpy()).all()
+        sent += numbers.tolist()
+    assert len(sent) == len(set(sent))
+
+    for row in inside:
+        others = [other for other in rows if other is not row and shared(row, other)]
+        if any(other.minutes > row.minutes for other in others):
+            assert row.number not in sent
+        elif not any(other.minutes == row.minutes for other in others):
+            assert row.number in sent
+    going = [row for row in inside if row.number in sent]
+    assert not any(shared(one, other) for one in going for other in going if one is not other)
+    superseded = Counter(row.minutes // 60 for row in inside if row.number not in sent)
+    assert tally.counts["superseded"].tolist() == [superseded[window] for window in range(3)]
+    assert tally.counts["read"].tolist() == [sum(row.minutes // 60 == window for row in inside) for window in range(3)]
+
+
+def shared(one: Row, other: Row) -> bool:
+    """Whether two rows have an identifier in common."""
+    return any(mine is not None and mine == theirs for mine, theirs in zip(one.identifiers, other.identifiers, strict=True))
+
+
+@given(rows=ROWS, seed=st.randoms(use_true_random=False))
+@settings(deadline=None, max_examples=30)
+def test_the_order_of_reading_does_not_matter(connection: duckdb.DuckDBPyConnection, rows: list[Row], seed: Any) -> None:
+    """A warehouse promises no order: whatever it is, the same rows go out."""
+    inside = [row for row in rows if row.minutes < 180]
+    shuffled = seed.sample(inside, len(inside))
+    results = []
+    for some in (inside, shuffled):
+        rivals = Rivals(connection.cursor(), PLAN)
+        notice_all(batches(some, 7), PLAN, rivals)
+        found = newest_rows(batches(some, 7), list, PLAN, rivals, Tally(WINDOWS))
+        results.append(sorted(n for part in found for n in part.frame["number"].to_numpy()[~part.held].tolist()))
+    assert results[0] == results[1]
+
+
+@given(
+    prints=st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 5), max_size=60),
+    size=st.integers(1, 20),
+    more=st.lists(st.integers(0, 2**64 - 1), max_size=20),
+)
+@settings(deadline=None, max_examples=30)
+def test_the_sieve_misses_nothing(prints: list[int], size: int, more: list[int]) -> None:
+    """Whatever was noticed twice is told, in one batch or in two; what was never noticed is hardly ever."""
+    sieve = Sieve()
+    for start in range(0, len(prints), size):
+        sieve.notice(np.array(prints[start : start + size], np.uint64))
+    sieve.close()
+    asked = np.array([*prints, *more], np.uint64)
+    counted = Counter(prints)
+    for one, told in zip([*prints, *more], sieve.repeated(asked).tolist(), strict=True):
+        assert told or counted[one] < 2
+
+
+def test_the_sieve_lets_go_of_nearly_all() -> None:
+    """Of two million identifiers that occur once, fewer than one in a hundred is held for nothing."""
+    prints = np.random.default_rng(1).integers(0, 2**64 - 1, 2_000_000, np.uint64)
+    sieve = Sieve()
+    for part in np.array_split(prints, 100):
+        sieve.notice(part)
+    assert sieve.repeated(prints).mean() < 0.01
+
+
+@st.composite
+def outcomes(draw: st.DrawFn) -> list[Outcome]:
+    """What became of some batches."""
+    made = []
+    for number in range(draw(st.integers(0, 4))):
+        windows = draw(st.lists(st.integers(0, 2), min_size=1, max_size=8))
+        fates = draw(st.lists(st.integers(0, len(FATES) - 1), min_size=len(windows), max_size=len(windows)))
+        reasons = {row: Reason("import_failed", draw(st.sampled_from([None, "email"])), "") for row, fate in enumerate(fates) if fate}
+        rows = pa.table({"window": pa.array(windows, pa.int32())})
+        jobs = (f"job {number}", f"job {number}+")[: draw(st.integers(1, 2))]
+        made.append(Outcome(rows, np.array(fates, np.uint8), reasons, jobs, draw(st.integers(1, 3)), draw(st.integers(0, 1_000))))
+    return made
+
+
+@given(made=outcomes(), superseded=st.lists(st.integers(0, 2), max_size=5), rejected=st.lists(st.integers(0, 2), max_size=5))
+@settings(deadline=None)
+def test_every_row_is_accounted_for(made: list[Outcome], superseded: list[int], rejected: list[int]) -> None:
+    """Windows balance, whatever their rows met; the sum over windows is the sum over outcomes, and results add up to it."""
+    tally = Tally(WINDOWS)
+    for part, windows in (("superseded", superseded), ("rejected", rejected)):
+        tally.count("read", np.array(windows, np.int64))
+        tally.count(part, np.array(windows, np.int64))
+    issues = pd.DataFrame({"row": range(len(rejected)), "column": "mail", "code": "missing_identifier"})
+    tally.add_issues(issues, np.array(rejected, np.int64))
+    for outcome in made:
+        tally.count("read", outcome.rows.column("window").to_numpy())
+        tally.add_outcome(outcome)
+    results = list(tally.results().values())
+    assert all(result.balanced for result in results)
+    total = reduce(add, results, Result())
+    assert total.balanced
+    assert total.read == len(superseded) + len(rejected) + sum(len(outcome.rows) for outcome in made)
+    for position, fate in enumerate(FATES):
+        assert getattr(total, fate) == sum(int((outcome.fates == position).sum()) for outcome in made)
+    assert total.requests == sum(outcome.requests for outcome in made)
+    assert abs(total.bytes - sum(outcome.bytes for outcome in made)) <= 2 * len(made)
+    assert set(total.jobs) == {job for outcome in made for job in outcome.jobs}
+    assert len(total.jobs) == len(set(total.jobs))
+    assert total.issues[IssueKind("mail", "missing_identifier")] == len(rejected)
+    assert total.issues.total() == len(rejected) + sum(len(outcome.reasons) for outcome in made)
+
+
+ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Havana", "Asia/Kathmandu", "Pacific/Apia")
+
+
+@given(
+    zone=st.sampled_from(ZONES).map(ZoneInfo),
+    moments=st.lists(st.datetimes(datetime(2010, 1, 1), datetime(2027, 1, 1)), min_size=2, max_size=30),  # noqa: DTZ001 - UTC follows
+)
+@settings(deadline=None)
+def test_bounds_never_go_back(zone: ZoneInfo, moments: list[datetime]) -> None:
+    """As moments go on, the wall-clock bound never goes back."""
+    bounds = [wall_clock_bound(moment.replace(tzinfo=timezone.utc), zone) for moment in sorted(moments)]
+    assert all(before <= after for before, after in pairwise(bounds))
+
+
+CLOCK_CHANGES = [
+    ("Europe/Berlin", datetime(2026, 3, 29, tzinfo=timezone.utc)),
+    ("Europe/Berlin", datetime(2026, 10, 24, 23, tzinfo=timezone.utc)),
+    ("America/New_York", datetime(2026, 11, 1, 4, tzinfo=timezone.utc)),
+    ("Australia/Lord_Howe", datetime(2026, 4, 4, 13, tzinfo=timezone.utc)),
+    ("America/Havana", datetime(2026, 11, 1, 3, tzinfo=timezone.utc)),
+]
+
+
+@pytest.mark.parametrize(("zone", "begin"), CLOCK_CHANGES, ids=str)
+@pytest.mark.parametrize("minutes", [15, 60])
+def test_each_wall_clock_time_has_one_window(zone: str, begin: datetime, minutes: int) -> None:
+    """Over clock changes, each wall-clock time lies in exactly one of adjoining windows, and its place among several is that window."""
+    bounds = [wall_clock_bound(begin + n * timedelta(minutes=minutes), ZoneInfo(zone)) for n in range(6 * 60 // minutes + 1)]
+    walls = [bounds[0] + n * timedelta(minutes=5) for n in range(int((bounds[-1] - bounds[0]) / timedelta(minutes=5)))]
+    places = window_positions(pa.array(walls, pa.timestamp("us")), np.array(bounds[1:], dtype="datetime64[us]")).tolist()
+    for wall, place in zip(walls, places, strict=True):
+        assert [n for n, (lower, upper) in enumerate(pairwise(bounds)) if lower <= wall < upper] == [place]
+
+
+@pytest.mark.parametrize(("zone", "begin"), CLOCK_CHANGES, ids=str)
+def test_rows_are_never_looked_for_too_early(zone: str, begin: datetime) -> None:
+    """A row written at a moment has a wall-clock time that its window, or a later one, takes; never one that is closed."""
+    for n in range(6 * 60):
+        written = begin + timedelta(minutes=n)
+        wall = written.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+        assert wall >= wall_clock_bound(written, ZoneInfo(zone))
