@@ -1,0 +1,20 @@
+-- columns
+SELECT * FROM `project`.`crm`.`people` AS src WHERE FALSE;
+
+-- first window
+SELECT src.`id` AS `id`, TO_JSON_STRING(src.`the tags`) AS `the tags`, TO_JSON_STRING(src.`extra`) AS `extra`, src.`changed` AS `changed` FROM `project`.`crm`.`people` AS src WHERE src.`changed` < @upper;
+-- upper = 2026-01-02T00:00:00+00:00 (TIMESTAMP)
+
+-- window
+SELECT src.`id` AS `id`, TO_JSON_STRING(src.`the tags`) AS `the tags`, TO_JSON_STRING(src.`extra`) AS `extra`, src.`changed` AS `changed` FROM `project`.`crm`.`people` AS src WHERE src.`changed` >= @lower AND src.`changed` < @upper;
+-- lower = 2026-01-01T00:00:00+00:00 (TIMESTAMP)
+-- upper = 2026-01-02T00:00:00+00:00 (TIMESTAMP)
+
+-- identifiers
+SELECT src.`id` AS `id`, src.`changed` AS `changed` FROM `project`.`crm`.`people` AS src WHERE src.`changed` >= @lower AND src.`changed` < @upper;
+-- lower = 2026-01-01T00:00:00+00:00 (TIMESTAMP)
+-- upper = 2026-01-02T00:00:00+00:00 (TIMESTAMP)
+
+-- outside
+SELECT COUNT(CASE WHEN src.`changed` IS NULL THEN 1 END) AS undated, COUNT(CASE WHEN src.`changed` >= @now THEN 1 END) AS future FROM `project`.`crm`.`people` AS src;
+-- now = 2026-01-02T00:00:00.000001+00:00 (TIMESTAMP)

@@ -1,0 +1,30 @@
+-- columns
+SELECT * FROM (
+SELECT id, tags, extra, changed FROM `project.crm`.people WHERE name != '''it's;'''
+) AS src WHERE FALSE;
+
+-- first window
+SELECT src.`id` AS `id`, TO_JSON_STRING(src.`tags`) AS `tags`, TO_JSON_STRING(src.`extra`) AS `extra`, src.`changed` AS `changed` FROM (
+SELECT id, tags, extra, changed FROM `project.crm`.people WHERE name != '''it's;'''
+) AS src WHERE src.`changed` < @upper;
+-- upper = 2026-01-03 (DATE)
+
+-- window
+SELECT src.`id` AS `id`, TO_JSON_STRING(src.`tags`) AS `tags`, TO_JSON_STRING(src.`extra`) AS `extra`, src.`changed` AS `changed` FROM (
+SELECT id, tags, extra, changed FROM `project.crm`.people WHERE name != '''it's;'''
+) AS src WHERE src.`changed` >= @lower AND src.`changed` < @upper;
+-- lower = 2026-01-02 (DATE)
+-- upper = 2026-01-03 (DATE)
+
+-- identifiers
+SELECT src.`id` AS `id`, src.`changed` AS `changed` FROM (
+SELECT id, tags, extra, changed FROM `project.crm`.people WHERE name != '''it's;'''
+) AS src WHERE src.`changed` >= @lower AND src.`changed` < @upper;
+-- lower = 2026-01-02 (DATE)
+-- upper = 2026-01-03 (DATE)
+
+-- outside
+SELECT COUNT(CASE WHEN src.`changed` IS NULL THEN 1 END) AS undated, COUNT(CASE WHEN src.`changed` >= @now THEN 1 END) AS future FROM (
+SELECT id, tags, extra, changed FROM `project.crm`.people WHERE name != '''it's;'''
+) AS src;
+-- now = 2026-01-03 (DATE)

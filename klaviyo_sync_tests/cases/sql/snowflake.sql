@@ -1,0 +1,20 @@
+-- columns
+SELECT * FROM "ANALYTICS"."CRM"."the people" AS src WHERE FALSE;
+
+-- first window
+SELECT src."ID" AS "id", TO_JSON(src."the ""tags""") AS "the ""tags""", TO_JSON(src."EXTRA") AS "extra", src."CHANGED" AS "CHANGED" FROM "ANALYTICS"."CRM"."the people" AS src WHERE src."CHANGED" < ?;
+-- upper = 2026-01-02T01:00:00 (TIMESTAMP_NTZ)
+
+-- window
+SELECT src."ID" AS "id", TO_JSON(src."the ""tags""") AS "the ""tags""", TO_JSON(src."EXTRA") AS "extra", src."CHANGED" AS "CHANGED" FROM "ANALYTICS"."CRM"."the people" AS src WHERE src."CHANGED" >= ? AND src."CHANGED" < ?;
+-- lower = 2026-01-01T01:00:00 (TIMESTAMP_NTZ)
+-- upper = 2026-01-02T01:00:00 (TIMESTAMP_NTZ)
+
+-- identifiers
+SELECT src."ID" AS "ID", src."CHANGED" AS "CHANGED" FROM "ANALYTICS"."CRM"."the people" AS src WHERE src."CHANGED" >= ? AND src."CHANGED" < ?;
+-- lower = 2026-01-01T01:00:00 (TIMESTAMP_NTZ)
+-- upper = 2026-01-02T01:00:00 (TIMESTAMP_NTZ)
+
+-- outside
+SELECT COUNT(CASE WHEN src."CHANGED" IS NULL THEN 1 END) AS undated, COUNT(CASE WHEN src."CHANGED" >= ? THEN 1 END) AS future FROM "ANALYTICS"."CRM"."the people" AS src;
+-- now = 2026-01-02T01:00:00.000001 (TIMESTAMP_NTZ)
