@@ -64,7 +64,7 @@ def table(dataset: str, dialect: Dialect) -> exp.Table:
     """The quoted table or view. Raises ConfigError for a text that is not one name of one to three parts."""
     try:
         parts: list[exp.Expr] = exp.to_table(dataset, dialect=dialect.name).parts
-    except SqlglotError:
+    except (SqlglotError, ValueError):  # the latter for more parts than sqlglot has names for
         parts = []
     written = [part for part in parts if isinstance(part, exp.Identifier)]
     if not 1 <= len(parts) == len(written) <= len(NAME_PARTS):

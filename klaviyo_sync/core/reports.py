@@ -8,8 +8,11 @@ from datetime import date
 import numpy as np
 import orjson
 import pandas as pd
+import pyarrow as pa
 
+from klaviyo_sync.core.frames import arrow
 from klaviyo_sync.core.issues import CODES
+from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.mapping import Plan
 from klaviyo_sync.core.reading import Rows
 from klaviyo_sync.core.result import FATES, Outcome
@@ -35,13 +38,22 @@ def plain(cell: object) -> object:
     return cell.isoformat() if isinstance(cell, date) else cell
 
 
+def values(cells: pa.Array) -> list[object]:
+    """The cells as Python values; dates that Python's calendar does not reach, infinity among them, as Arrow writes them."""
+    try:
+        return cells.to_pylist()
+    except (OverflowError, ValueError):
+        return pc.cast(cells, pa.string()).to_pylist()
+
+
 def issue_lines(rows: Rows, issues: pd.DataFrame, rejected: np.ndarray, plan: Plan) -> Iterator[Line]:
     """A line per issue of some rows; rows that stay behind bring all their cells along."""
     if issues.empty:
         return
     behind = set(rejected.tolist())
     touched = sorted(set(issues["row"].tolist()))
-    cells_of = dict(zip(touched, rows.frame.iloc[touched].astype(object).to_dict("records"), strict=True))
+    columns = {name: values(arrow(rows.frame[name]).take(touched)) for name in rows.frame.columns}
+    cells_of = {row: {name: column[position] for name, column in columns.items()} for position, row in enumerate(touched)}
     for row, column, code, message in issues[["row", "column", "code", "message"]].itertuples(index=False):
         cells = {name: plain(cell) for name, cell in cells_of[row].items()}
         line = {

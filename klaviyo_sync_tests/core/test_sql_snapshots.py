@@ -16,7 +16,7 @@ from sqlglot import exp
 
 from klaviyo_sync.core.dialects import DIALECTS
 from klaviyo_sync.core.errors import ConfigError
-from klaviyo_sync.core.query import Column, Query, columns_query, identifier, outside_query, relation, window_query
+from klaviyo_sync.core.query import Column, Query, columns_query, identifier, outside_query, relation, table, window_query
 from klaviyo_sync.core.sync import Sync
 
 TEXTS = Path(__file__).parent.parent / "cases" / "sql"
@@ -107,6 +107,14 @@ def test_the_sql_is_one_select_of_its_dialect(name: str) -> None:
     for _, query in queries(shape):
         [statement] = sqlglot.parse(query.sql, read=shape.dialect)
         assert isinstance(statement, exp.Select)
+
+
+@pytest.mark.parametrize("dataset", ["example.com:project.crm.people", "a.b.c.d.e"])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_datasets_that_are_no_name_anywhere(dataset: str, dialect: str) -> None:
+    """What is not one name of one to three parts is the configuration's fault, in every dialect."""
+    with pytest.raises(ConfigError, match="is not the name"):
+        table(dataset, DIALECTS[dialect])
 
 
 @pytest.mark.parametrize("name", ["a`b", "a\\b", "a\nb", "", "a\0b"])

@@ -258,3 +258,14 @@ def test_the_window_has_no_closed_end_yet(place: Place) -> None:
     """A window that is still open takes the rows that are there, and a later run takes the rest."""
     place.fill(people(3))
     assert counts(place.run(DAY, now=NOW - timedelta(days=8, hours=12))) == [[3, 3, 0, 0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("born", ["infinity", "20211-01-01", "0044-03-15 (BC)"])
+def test_dates_beyond_the_calendar(place: Place, born: str) -> None:
+    """A date that no calendar of Python's reaches breaks no run, not even in a row that stays behind and is written down."""
+    place.write(f"ALTER TABLE crm.members ADD COLUMN born DATE DEFAULT '{born}'; ALTER TABLE crm.members ADD COLUMN seen TIMESTAMP")
+    place.write(f"INSERT INTO crm.members VALUES ('c1', NULL, NULL, 1, '{DAY}', '{born}', 'infinity')")
+    place.write(f"INSERT INTO crm.members VALUES (NULL, 'junk', NULL, 1, '{DAY}', '{born}', NULL)")
+    report = place.run(DAY, properties={"Born": "born", "Seen": "seen"})
+    assert counts(report) == [[2, 1, 0, 1, 0, 0, 0]]
+    assert {"not_a_date", "not_a_datetime", "invalid_email", "missing_identifier"} == {line["code"] for line in place.lines(DAY)}
