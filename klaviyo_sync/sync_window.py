@@ -57,6 +57,8 @@ def sync_windows(
     refuse_clearing(sync)
     source = open_source(sync, warehouse, now)
     undated, future = source.rows_outside()
+    if sync.consent is not None:
+        log("Consent columns are read and validated; nothing is subscribed or unsubscribed yet.")
     tally = Tally(windows)
 
     with engine() as connection, rejects.open(sync.name, [window.key for window in windows]) as files:
