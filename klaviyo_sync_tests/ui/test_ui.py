@@ -1,0 +1,127 @@
+"""What a data engineer sees and does in the Dagster UI, in a real browser over a real history."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from browsing import Ui
+
+ASSET = "/assets/klaviyo/loyalty_members"
+SYNCS = ("churn_scores", "crm_contacts", "loyalty_members", "segments")
+SCHEDULES = ("churn_scores_daily", "crm_contacts_daily", "loyalty_members_hourly", "segments_daily")
+CHECKS = ("accounting", "completeness", "consent", "delivery", "mapping")
+LATEST = """{assetNodes(assetKeys: [{path: ["klaviyo", "loyalty_members"]}]) {
+    partitionKeys assetMaterializations(limit: 1) {runId partition}}}"""
+RUN = "query ($id: ID!) {runOrError(runId: $id) {... on Run {status assetSelection {path}}}}"
+SWITCHES = """{schedulesOrError(repositorySelector: {repositoryName: "__repository__", repositoryLocationName: "klaviyo_sync"}) {
+    ... on Schedules {results {name scheduleState {status}}}}}"""
+SWITCH = "//*[text()='loyalty_members_hourly']/ancestor::*[.//label[contains(@class,'Switch')]][1]//label[contains(@class,'Switch')]"
+PATIENCE = 60
+
+
+def latest(ui: Ui) -> tuple[list[str], str, str]:
+    """All windows of the asset, and the newest materialisation's run and window."""
+    (asset,) = ui.ask(LATEST)["assetNodes"]
+    (newest,) = asset["assetMaterializations"]
+    return asset["partitionKeys"], newest["runId"], newest["partition"]
+
+
+def switched_on(ui: Ui) -> list[str]:
+    """The schedules that run."""
+    schedules = ui.ask(SWITCHES)["schedulesOrError"]["results"]
+    return [one["name"] for one in schedules if one["scheduleState"]["status"] == "RUNNING"]
+
+
+def test_the_asset_says_what_it_fills_and_from_where(ui: Ui) -> None:
+    """The overview shows each attribute with its column, the owner, the schedule and the way to the sync's file."""
+    text = ui.open(f"{ASSET}?view=overview", "properties.Loyalty_Balance", "dagster/partition_row_count", "At 5 minutes past the hour")
+    ui.picture("asset")
+    assert "from analytics.loyalty_members.balance" in text
+    assert "frequency: hourly" in text
+    assert "loyalty_members.yaml" in text
+
+
+def test_the_lineage_ends_in_klaviyo(ui: Ui) -> None:
+    """Every dataset leads to its sync, and every sync to the profiles."""
+    page = "/assets/klaviyo/profiles?view=lineage&lineageScope=upstream&lineageDepth=2"
+    text = ui.open(page, "5 Passed", "contacts", *SYNCS)
+    ui.picture("lineage")
+    assert text.count("100% filled") == len(SYNCS)
+    assert text.count("\nchurn_scores\n") == 2  # the dataset and the sync
+
+
+def test_the_grid_shows_every_window(ui: Ui) -> None:
+    """All windows are imported, and the chosen one shows its counts."""
+    windows, _, _ = latest(ui)
+    text = ui.open(f"{ASSET}?view=partitions&partition={windows[-1]}", f"Materialized ({len(windows)})", "rejects_file")
+    ui.picture("partitions")
+    assert "Missing (0)" in text
+    assert "Failed (0)" in text
+    counts = {
+        name: int(count) for name, count in re.findall(r"^(read|imported|superseded|rejected|refused|failed)\n(\d+)$", text, re.MULTILINE)
+    }
+    assert counts.pop("read") == sum(counts.values()) > 0
+
+
+def test_counts_plot(ui: Ui) -> None:
+    """Numbers of the windows are numbers to Dagster, which draws them."""
+    ui.open(f"{ASSET}?view=overview", "dagster/partition_row_count")
+    ui.click("//button[.//span[text()='Plots']]")
+    text = ui.says("When graphing values by partition")
+    assert {"read", "imported", "rejected", "failed", "requests", "bytes"} <= set(text.splitlines())
+    assert len(ui.find("//canvas")) > 5
+
+
+def test_every_check_has_a_state(ui: Ui) -> None:
+    """The five checks are listed, each of them evaluated; the accounting of the newest window is an equation that holds."""
+    text = ui.open(f"{ASSET}?view=checks&checkDetail=accounting", *CHECKS, "Latest execution", "unknown.")
+    states = re.findall(rf"^({'|'.join(CHECKS)})\n(Succeeded|Failed)$", text, re.MULTILINE)
+    assert tuple(name for name, _ in states) == CHECKS
+    assert dict(states)["accounting"] == "Succeeded"
+    assert re.search(r"^[\d,]+ read = [\d,]+ imported \+", text, re.MULTILINE)
+
+
+def test_completeness_is_executed_alone(ui: Ui) -> None:
+    """A click on Execute evaluates the check anew and imports nothing."""
+    before = latest(ui)
+    ui.open(f"{ASSET}?view=checks&checkDetail=completeness", "windows of", "Execute all")
+    ui.click("//button[.//span[text()='Execute']]")
+    ui.says("In Progress")
+    text = ui.says("Execute all", "0 windows of")
+    assert "Evaluation result" in text
+    assert latest(ui) == before
+
+
+def test_each_sync_has_a_switch(ui: Ui) -> None:
+    """The Automation page lists one schedule for each sync, all off, and switches one on and off again."""
+    text = ui.open("/automation", *SCHEDULES)
+    assert [line for line in text.splitlines() if line in SCHEDULES] == list(SCHEDULES)
+    assert switched_on(ui) == []
+    for expected in (["loyalty_members_hourly"], []):
+        ui.click(SWITCH)
+        until = time.monotonic() + PATIENCE
+        while switched_on(ui) != expected and time.monotonic() < until:
+            time.sleep(0.3)
+        assert switched_on(ui) == expected
+
+
+def test_a_window_is_imported_again_from_the_dialog(ui: Ui) -> None:
+    """Materialize, Latest, Launch: a run that succeeds, of the newest window alone."""
+    windows, before, _ = latest(ui)
+    ui.open(f"{ASSET}?view=overview", "dagster/partition_row_count")
+    ui.click("//button[contains(., 'Materialize')]")
+    ui.says("Partition selection", "Launch")
+    ui.click("//button[.//span[text()='Latest'] or .='Latest']")
+    ui.says("1 partition")
+    ui.click("//button[contains(., 'Launch')]")
+    until = time.monotonic() + PATIENCE
+    while latest(ui)[1] == before and time.monotonic() < until:
+        time.sleep(0.5)
+    _, run, window = latest(ui)
+    assert (run != before, window) == (True, windows[-1])
+    status = None
+    while status not in {"SUCCESS", "FAILURE"} and time.monotonic() < until:
+        status = ui.ask(RUN, id=run)["runOrError"]["status"]
+        time.sleep(0.5)
+    assert status == "SUCCESS"
