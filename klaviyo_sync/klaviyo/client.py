@@ -116,7 +116,7 @@ class Klaviyo:
             if met[outcome.kind] >= outcome.kind.attempts or self.clock() + wait > until:
                 raise Unavailable(
                     f"Klaviyo did not take {request.endpoint} in {met.total()} attempts; the last one met: {outcome.seen}. "
-                    "Nothing is to be corrected: the next run asks again."
+                    "The next run asks again; if this lasts, check klaviyo.base_url, the network, and https://status.klaviyo.com."
                 )
             LOGGER.info("%s met: %s; asking again in %.1f s", request.endpoint, outcome.seen, wait)
             if outcome.kind is THROTTLED:
@@ -206,4 +206,4 @@ def refusal(endpoint: Endpoint, reply: Reply, document: Json) -> Refused:
     errors = api_errors(document)
     said = errors[0].safe if errors else "no reason given"
     advice = ADVICE.get(reply.status, OTHER_ADVICE).format(scopes=endpoint.scopes)
-    return Refused(f"Klaviyo refused {endpoint} with {seen(reply)}: {said}. {advice}")
+    return Refused(f"Klaviyo refused {endpoint} with {seen(reply)}: {said.rstrip('.')}. {advice}")
