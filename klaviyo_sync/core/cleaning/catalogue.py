@@ -11,7 +11,7 @@ import pyarrow as pa
 from klaviyo_sync.core.attributes import Attribute
 from klaviyo_sync.core.attributes import Kind as AttributeKind
 from klaviyo_sync.core.cleaning import texts, typed
-from klaviyo_sync.core.cleaning.cells import Cleaned, as_text
+from klaviyo_sync.core.cleaning.cells import Cleaned, as_text, text_cells
 from klaviyo_sync.core.cleaning.phones import clean_phone
 from klaviyo_sync.core.dialects import Kind
 from klaviyo_sync.core.sync import AttributeField, PropertyField, PropertyType
@@ -72,9 +72,13 @@ def cleaner_for_phone(
     field: AttributeField, kind: Kind, country_kind: Kind, zone: ZoneInfo
 ) -> Callable[[pa.Array, pa.Array | None], Cleaned]:
     """The cleaner of phone numbers; its second argument is the countries' column, if one is mapped."""
-    return lambda cells, countries: clean_phone(
-        as_text(cells, kind, zone), None if countries is None else as_text(countries, country_kind, zone), field.default_country
-    )
+
+    def clean(cells: pa.Array, countries: pa.Array | None) -> Cleaned:
+        numbers, flags = text_cells(cells, kind, zone)
+        cleaned = clean_phone(numbers, None if countries is None else as_text(countries, country_kind, zone), field.default_country)
+        return cleaned._replace(flags=(*flags, *cleaned.flags))
+
+    return clean
 
 
 def cleaner_for_property(field: PropertyField, kind: Kind, zone: ZoneInfo) -> Cleaner:

@@ -130,17 +130,15 @@ def as_text(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> pa.Array:
     return without_zeros(texts) if pa.types.is_time(cells.type) else texts
 
 
-# What is said of a cell that has no text, by the kind of its column.
-WITHOUT_TEXT: dict[Kind, str] = {"float": "not_a_number", "date": "not_a_date", "instant": "not_a_datetime", "wall": "not_a_datetime"}
+# What is said of days and moments beyond the calendar, which have no text.
+WITHOUT_TEXT: dict[Kind, str] = {"date": "not_a_date", "instant": "not_a_datetime", "wall": "not_a_datetime"}
 
 
 def text_cells(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> tuple[pa.Array, tuple[Flag, ...]]:
-    """A column of any kind as texts, and the flag for cells that have none: NaN, infinities, days and moments beyond the calendar."""
+    """A column of any kind as texts, and the flag for cells that have none."""
     texts = as_text(cells, kind, zone)
-    if kind not in WITHOUT_TEXT:
+    if kind not in WITHOUT_TEXT or texts.null_count == cells.null_count:
         return texts, ()
-    if kind == "float":
-        texts = keep_where(pc.is_finite(cells), texts)
     return texts, (bad_cells(WITHOUT_TEXT[kind], cells, texts.is_valid()),)
 
 

@@ -30,8 +30,11 @@ IPV4 = r"^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|
 
 
 def clean_as_text(clean: Callable[[pa.Array], Cleaned], cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
-    """Cells of any kind, cleaned as texts."""
+    """Cells of any kind, cleaned as texts; NaN and infinities have none."""
     texts, flags = text_cells(cells, kind, zone)
+    if kind == "float":
+        finite = pc.is_finite(cells)
+        texts, flags = keep_where(finite, texts), (bad_cells("not_a_number", cells, finite),)
     cleaned = clean(texts)
     return cleaned._replace(flags=(*flags, *cleaned.flags))
 

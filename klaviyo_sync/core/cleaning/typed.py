@@ -16,6 +16,7 @@ from klaviyo_sync.core.cleaning.cells import (
     bad_cells,
     checked,
     holds_any,
+    text_cells,
     trimmed,
     without_control_characters,
     without_json_null,
@@ -51,6 +52,12 @@ def fits_64_bits(text: str) -> str | None:
     return text if -LARGEST - 1 <= int(text) <= LARGEST else None
 
 
+def trimmed_texts(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> tuple[pa.Array, tuple[Flag, ...]]:
+    """Cells of any kind as texts without surrounding white space, NULL for blank ones; and the flags of those without a text."""
+    texts, flags = text_cells(cells, kind, zone)
+    return trimmed(texts), flags
+
+
 def clean_number(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
     """The numbers. Decimals keep their digits; NaN, infinities and integers beyond 64 bits are not sent."""
     if kind == "float":
@@ -61,25 +68,25 @@ def clean_number(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
         return Cleaned(cells, "raw")
     if kind == "boolean":
         return Cleaned(pc.cast(cells, pa.int8()), "raw")
-    texts = trimmed(as_text(cells, kind, zone))
+    texts, flags = trimmed_texts(cells, kind, zone)
     strict = pc.match_substring_regex(texts, JSON_NUMBER)
     loose = pc.and_not(pc.match_substring_regex(texts, LOOSE_NUMBER), strict)
     numbers = replaced(keep_where(pc.or_(strict, loose), texts), loose, lambda some: by_distinct(some, plain_number))
     long = pc.match_substring_regex(numbers, LONG_INTEGER)
     fitting = replaced(numbers, long, lambda some: by_distinct(some, fits_64_bits))
     too_large = Flag("number_too_large", pc.and_(numbers.is_valid(), fitting.is_null()))
-    return Cleaned(fitting, "raw", (bad_cells("not_a_number", texts, numbers.is_valid()), too_large))
+    return Cleaned(fitting, "raw", (*flags, bad_cells("not_a_number", texts, numbers.is_valid()), too_large))
 
 
 def clean_boolean(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
     """The booleans, from the words and digits that Klaviyo itself reads as such."""
     if kind == "boolean":
         return Cleaned(cells, "raw")
-    texts = trimmed(as_text(cells, kind, zone))
+    texts, flags = trimmed_texts(cells, kind, zone)
     words = pc.utf8_lower(texts)
     true, false = pc.is_in(words, TRUE_WORDS), pc.is_in(words, FALSE_WORDS)
     found = keep_where(pc.or_(true, false), true)
-    return Cleaned(found, "raw", (bad_cells("not_a_boolean", texts, found.is_valid()),))
+    return Cleaned(found, "raw", (*flags, bad_cells("not_a_boolean", texts, found.is_valid())))
 
 
 def clean_date(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
@@ -145,17 +152,20 @@ def json_list(text: str) -> str | None:
 
 def clean_list(cells: pa.Array, kind: Kind, zone: ZoneInfo, separator: str | None) -> Cleaned:
     """The lists as JSON arrays: from arrays, from JSON arrays as text, or from separated text when a separator is declared."""
+    flags: tuple[Flag, ...] = ()
     if kind in ("list", "json"):
         texts = without_json_null(cells)
         doubtful = pc.or_(doubtful_json(texts), pc.invert(pc.starts_with(texts, "[")))
-    else:
-        if separator is not None:
-            texts, flags = without_control_characters(as_text(cells, kind, zone))
-            return Cleaned(by_distinct(trimmed(texts), lambda text: separated(text, separator)), "raw", flags)
-        texts = without_json_null(trimmed(as_text(cells, kind, zone)))
+    elif separator is None:
+        texts, flags = trimmed_texts(cells, kind, zone)
+        texts = without_json_null(texts)
         doubtful = texts.is_valid()
+    else:
+        texts, flags = text_cells(cells, kind, zone)
+        texts, dirty = without_control_characters(texts)
+        return Cleaned(by_distinct(trimmed(texts), lambda text: separated(text, separator)), "raw", (*flags, *dirty))
     found = replaced(texts, doubtful, lambda some: by_distinct(some, json_list))
-    return Cleaned(found, "raw", (bad_cells("not_a_list", texts, found.is_valid()),))
+    return Cleaned(found, "raw", (*flags, bad_cells("not_a_list", texts, found.is_valid())))
 
 
 def separated(text: str, separator: str) -> str:
@@ -170,8 +180,8 @@ def clean_degrees(cells: pa.Array, kind: Kind, zone: ZoneInfo, code: str, most: 
         digits = pc.cast(cells, pa.string()) if kind == "decimal" else cells
         numbers = pc.cast(digits, pa.float64(), safe=False)
         return checked(code, numbers, pc.less_equal(pc.abs(numbers), most), "raw")
-    texts = trimmed(as_text(cells, kind, zone))
+    texts, flags = trimmed_texts(cells, kind, zone)
     shaped = keep_where(pc.match_substring_regex(texts, LOOSE_NUMBER), texts)
     numbers = pc.cast(by_distinct(shaped, plain_number), pa.float64())
     good = pc.less_equal(pc.abs(numbers), most)
-    return Cleaned(keep_where(good, numbers), "raw", (bad_cells(code, texts, good),))
+    return Cleaned(keep_where(good, numbers), "raw", (*flags, bad_cells(code, texts, good)))
