@@ -58,7 +58,7 @@ DIALECTS: dict[str, Dialect] = {
             kinds=(
                 (r".*\[\d*\]$", "list"),
                 (r"(STRUCT|MAP|UNION|JSON|VARIANT)\b", "json"),
-                (r"(VARCHAR|UUID|ENUM|CHAR|TEXT|INTERVAL)\b", "text"),
+                (r"(VARCHAR|UUID|ENUM|CHAR|TEXT|INTERVAL|\"NULL\")", "text"),
                 (r"(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT|UTINYINT|USMALLINT|UINTEGER|UBIGINT|UHUGEINT)\b", "integer"),
                 (r"DECIMAL\b", "decimal"),
                 (r"(DOUBLE|FLOAT)\b", "float"),

@@ -301,3 +301,10 @@ def test_every_row_has_one_window_over_clock_changes(opens: Opens) -> None:
         assert sorted(name for names in together.values() for name in names) == [str(n) for n in range(10)]
         for one in windows:
             assert taken_by(source, [one]) == {one.key: together[one.key]}
+
+
+def test_a_column_of_nothing_but_null(opens: Opens) -> None:
+    """A column that a SELECT fills with NULL has no type of its own; it is read as text, and its cells are left out."""
+    query = "SELECT 'a' AS id, NULL AS email, TIMESTAMPTZ '2026-01-01 06:00Z' AS changed"
+    source = opens("SELECT 1", dataset=None, query=query, profile={"external_id": "id", "email": "email"})
+    assert taken(source, "2026-01-01") == {"2026-01-01": ["a"]}
