@@ -115,7 +115,8 @@ class Klaviyo:
             wait = self._wait(outcome, met[outcome.kind])
             if met[outcome.kind] >= outcome.kind.attempts or self.clock() + wait > until:
                 raise Unavailable(
-                    f"Klaviyo did not take {request.endpoint} in {met.total()} attempts; the last one met: {outcome.seen}. "
+                    f"Klaviyo at {self._transport.base_url} did not take {request.endpoint} in {met.total()} attempts; "
+                    f"the last one met: {outcome.seen}. "
                     "The next run asks again; if this lasts, check klaviyo.base_url, the network, and https://status.klaviyo.com."
                 )
             LOGGER.info("%s met: %s; asking again in %.1f s", request.endpoint, outcome.seen, wait)
