@@ -10,6 +10,7 @@ A case file looks like this; docs/mapping.md has the rules that the cases hold.
     consent: {email_marketing: word}        # likewise
     timezone: Europe/Berlin                 # of modified_at; UTC when it is not given
     columns: {mail: VARCHAR, points: BIGINT}
+    query: SELECT *, 1 AS one FROM people   # where the table itself, `people`, is not what is read
     rows:
       - cells: {mail: Ada@Example.COM, points: 0}     # those left out are NULL; {sql: ...} for what YAML cannot say
         sent: {email: Ada@example.com, properties: {Points: 0}}    # left out: the row stays behind
@@ -90,7 +91,7 @@ def sync_of(case: Mapping[str, Any]) -> Sync:
         {
             "name": "case",
             "connection": "local",
-            "dataset": "people",
+            **({"query": case["query"]} if "query" in case else {"dataset": "people"}),
             "modified_at": {"column": MODIFIED, "timezone": case.get("timezone", "UTC")},
             "frequency": "daily",
             "start": "2026-01-01",
@@ -120,7 +121,7 @@ def make_table(file: Path, case: Mapping[str, Any]) -> None:
     """Writes the case's rows into the table `people`, changed one second after another."""
     columns: dict[str, str] = case["columns"]
     with duckdb.connect(str(file)) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET TimeZone = 'UTC'; BEGIN")
         definitions = ", ".join(f"{quoted(name)} {type_}" for name, type_ in {MODIFIED: "TIMESTAMPTZ", NAME: "VARCHAR", **columns}.items())
         connection.execute(f"CREATE TABLE people ({definitions})")
         for position, row in enumerate(case.get("rows", ())):
@@ -130,6 +131,7 @@ def make_table(file: Path, case: Mapping[str, Any]) -> None:
             values = ", ".join(["?", "?", *(sql for sql, _ in written)])
             parameters = [FIRST + timedelta(seconds=position), f"row {position}", *(value for _, some in written for value in some)]
             connection.execute(f"INSERT INTO people VALUES ({values})", parameters)
+        connection.execute("COMMIT")
 
 
 def take_through(case: Mapping[str, Any], folder: Path) -> list[Became]:

@@ -140,7 +140,7 @@ def clean_json(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
         if kind in ("integer", "decimal", "float"):
             return clean_number(cells, kind, zone)
         return Cleaned(cells, "raw") if kind == "boolean" else clean_as_text(clean_text, cells, kind, zone)
-    texts = trimmed(cells) if kind == "text" else cells
+    texts = trimmed(as_text(cells, kind, zone)) if kind == "text" else cells
     found = replaced(texts, texts.is_valid() if kind == "text" else doubtful_json(texts), lambda some: by_distinct(some, is_json))
     return Cleaned(without_json_null(found), "raw", (bad_cells("not_json", texts, found.is_valid()),))
 
