@@ -6,15 +6,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-
 from klaviyo_sync.sandbox.answers import Answer, ApiError
+from klaviyo_sync.sandbox.control_consent import CONSENT_CONTROLS, plain
 from klaviyo_sync.sandbox.request import Request
 from klaviyo_sync.sandbox.state import Sandbox, SandboxList
-
-
-def _plain(status: int, body: object) -> Answer:
-    return Answer(status, orjson.dumps(body), content_type="application/json")
 
 
 def state(sandbox: Sandbox) -> dict[str, Any]:
@@ -36,7 +31,7 @@ def state(sandbox: Sandbox) -> dict[str, Any]:
 
 def _get_state(sandbox: Sandbox, request: Request) -> Answer:
     del request
-    return _plain(200, state(sandbox))
+    return plain(200, state(sandbox))
 
 
 def _reset(sandbox: Sandbox, request: Request) -> Answer:
@@ -50,7 +45,7 @@ def _add_fault(sandbox: Sandbox, request: Request) -> Answer:
     if not isinstance(options, dict) or not isinstance(options.get("kind"), str):
         raise ValueError('A fault is an object with a "kind".')  # noqa: TRY004 - answered as a 400
     sandbox.faults.add(**options)
-    return _plain(201, sandbox.faults.waiting())
+    return plain(201, sandbox.faults.waiting())
 
 
 def _clear_faults(sandbox: Sandbox, request: Request) -> Answer:
@@ -85,6 +80,7 @@ CONTROLS: dict[tuple[str, str], Callable[[Sandbox, Request], Answer]] = {
     ("DELETE", "/sandbox/faults"): _clear_faults,
     ("POST", "/sandbox/lists"): _add_list,
     ("DELETE", "/sandbox/lists/*"): _remove_list,
+    **CONSENT_CONTROLS,
 }
 
 
@@ -93,10 +89,10 @@ def answer(sandbox: Sandbox, request: Request) -> Answer:
     path = request.path
     control = CONTROLS.get((request.method, path)) or CONTROLS.get((request.method, f"{path.rpartition('/')[0]}/*"))
     if control is None:
-        return _plain(404, {"detail": "Here are: " + ", ".join(" ".join(name) for name in CONTROLS)})
+        return plain(404, {"detail": "Here are: " + ", ".join(" ".join(name) for name in CONTROLS)})
     try:
         return control(sandbox, request)
     except ValueError as error:
-        return _plain(400, {"detail": str(error)})
+        return plain(400, {"detail": str(error)})
     except ApiError as error:
         return error.answer

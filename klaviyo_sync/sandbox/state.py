@@ -7,11 +7,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from random import Random
 from typing import Any, Literal
 
+from klaviyo_sync.core.sync import Channel
 from klaviyo_sync.sandbox.answers import Answer
 from klaviyo_sync.sandbox.checks import MAX_PROFILE_BYTES
+from klaviyo_sync.sandbox.consent_jobs import ConsentJobs
+from klaviyo_sync.sandbox.consents import TEXTS, Consents, How, Person
 from klaviyo_sync.sandbox.faults import Faults, RowFault
 from klaviyo_sync.sandbox.jobs import Failure, Job, Jobs, Row
 from klaviyo_sync.sandbox.limits import Limits
@@ -19,6 +23,8 @@ from klaviyo_sync.sandbox.profiles import Profiles, TakenError, UnknownProfileEr
 
 OptIn = Literal["single_opt_in", "double_opt_in"]
 PayloadShape = Literal["flat", "attributes", "absent"]
+Moment = datetime | float
+"""A time with its zone, or seconds since 1970."""
 
 
 @dataclass
@@ -30,6 +36,20 @@ class SandboxList:
     opt_in_process: OptIn = "single_opt_in"
     created: float = 0.0
     members: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass
+class SuppressionJob:
+    """A job that suppresses e-mail addresses, or lifts that. `created` and `completed` are POSIX times."""
+
+    id: str
+    kind: str
+    created: float
+    total: int
+    lists: tuple[str, ...]
+    completed: float | None = None
+    done: int = 0
+    skipped: int = 0
 
 
 LISTS = (SandboxList("Y6nRLr", "Newsletter", "double_opt_in"), SandboxList("VRgFBd", "Loyalty members"))
@@ -48,6 +68,11 @@ class Sandbox:
         errors_reported: how many errors a 400 names at most; None for all (Klaviyo's own habit is not known).
         original_payload: the shape of `original_payload` in import errors (not documented by Klaviyo).
         sms: whether the account can text, without which a phone number alone does not identify a profile.
+        whatsapp: whether the account can send WhatsApp messages.
+        sms_regions: the countries that the account has sending numbers for, such as "US"; None for all.
+        age_gating: whether consent to texts takes a date of birth.
+        opt_in_process: how people opt in when they are subscribed without a list.
+        consent_seconds: how long it takes until consent that was accepted can be seen, in sandbox seconds.
         account: six characters, the id of the account.
         seed: of everything that is left to chance: job ids, durations, the order in which jobs end.
         clock: the time, in seconds since 1970.
@@ -64,6 +89,11 @@ class Sandbox:
         errors_reported: int | None = None,
         original_payload: PayloadShape = "flat",
         sms: bool = True,
+        whatsapp: bool = True,
+        sms_regions: Collection[str] | None = None,
+        age_gating: bool = False,
+        opt_in_process: OptIn = "double_opt_in",
+        consent_seconds: float = 1.0,
         account: str = "SANDBX",
         seed: int = 0,
         clock: Callable[[], float] = time.time,
@@ -75,6 +105,11 @@ class Sandbox:
         self.errors_reported = errors_reported
         self.original_payload: PayloadShape = original_payload
         self.sms = sms
+        self.whatsapp = whatsapp
+        self.sms_regions = sms_regions
+        self.age_gating = age_gating
+        self.opt_in_process: OptIn = opt_in_process
+        self.consent_seconds = consent_seconds
         self.account = account
         self.clock = clock
         self.lock = threading.RLock()
@@ -91,6 +126,9 @@ class Sandbox:
             self.profiles = Profiles()
             self.jobs = Jobs(self.account, random, self.job_seconds)
             self.lists = {one.id: SandboxList(one.id, one.name, one.opt_in_process, one.created or self._born) for one in self._lists}
+            self.consents = Consents()
+            self.consent_jobs = ConsentJobs(self.profiles, self.consents, self._join)
+            self.suppression_jobs: dict[str, SuppressionJob] = {}
             self.limits = Limits()
             self.requests: Counter[tuple[str, int]] = Counter()
             self.rows_seen = 0
@@ -115,11 +153,67 @@ class Sandbox:
             return self.jobs.add(rows, lists, self.faults.for_job(), now=self.now(), at=self.elapsed(), scale=self.time_scale)
 
     def settle(self) -> None:
-        """Carries out the import jobs whose time has come."""
+        """Carries out what is due: import jobs, then consent."""
         with self.lock:
             for job in self.jobs.due(self.elapsed()):
                 if job.fate == "complete":
                     self._carry_out(job)
+            self.consent_jobs.settle(self.elapsed())
+
+    def _join(self, list_id: str, number: int, at: float) -> None:
+        if list_id in self.lists:
+            self.lists[list_id].members.setdefault(number, at)
+
+    def add_suppression_job(self, kind: str, total: int, lists: tuple[str, ...]) -> SuppressionJob:
+        """A job that suppresses, or lifts, which its maker carries out."""
+        with self.lock:
+            job = SuppressionJob(f"{int(self.now() * 1000):013}{len(self.suppression_jobs):013}", kind, self.now(), total, lists)
+            self.suppression_jobs[job.id] = job
+            return job
+
+    def person(self, identifier: str, at: float | None = None) -> int:
+        """The number of the profile with this e-mail address or phone number, made when there is none."""
+        name = "email" if "@" in identifier else "phone_number"
+        with self.lock:
+            found = self.profiles.find(name, identifier)
+            return self.profiles.upsert(None, {name: identifier}, self._at(at))[0] if found is None else found
+
+    def opt_out(self, person: str, channel: Channel, at: Moment | None = None) -> None:
+        """The person opts out by their own hand, now or at a moment that has passed. STOP ends both kinds of texts.
+
+        `person` is an e-mail address or a phone number; who is not there yet is added.
+        """
+        with self.lock:
+            for each in TEXTS.get(channel, (channel,)):
+                self.consents.unsubscribe(self.person(person), each, self._at(at), How("PREFERENCE_PAGE"))
+
+    def opt_in(self, person: str, channel: Channel, at: Moment | None = None) -> None:
+        """The person subscribes by their own hand, whatever was before. Arguments as for `opt_out`."""
+        with self.lock:
+            self.consents.opt_in(self.person(person), channel, self._at(at), How("PREFERENCE_PAGE"))
+
+    def suppress(self, email: str, reason: str, at: Moment | None = None) -> None:
+        """The e-mail address is suppressed: by hand, a bounce, a report. Raises ValueError for a reason that does not exist."""
+        with self.lock:
+            self.consents.suppress(self.person(email), reason, self._at(at))
+
+    def confirm(self, person: str | None = None) -> int:
+        """How many confirmed their double opt-in: those with this e-mail address or phone number, or everybody who is asked to."""
+        with self.lock:
+            self.settle()
+            return self.consent_jobs.confirm(person, self.now())
+
+    def consent(self, person: str) -> Person:
+        """What the account holds of somebody's consent; a blank person for somebody unknown."""
+        with self.lock:
+            self.settle()
+            number = self.profiles.find("email" if "@" in person else "phone_number", person)
+            return Person() if number is None else self.consents.of(number)
+
+    def _at(self, moment: Moment | None) -> float:
+        if moment is None:
+            return self.now()
+        return moment.timestamp() if isinstance(moment, datetime) else moment
 
     def _carry_out(self, job: Job) -> None:
         """Writes the rows of a job, last row first: Klaviyo promises no order, so nobody may rely on the obvious one."""
