@@ -98,7 +98,7 @@ def _channels(call: Call, subscriptions: Mapping[str, Any], at: str, into: dict[
                 yield problem("invalid", f"'consent' must be {call.status}.", f"{place}/consent")
             elif stated is not None:
                 into[channel] = stated
-    if not into:
+    if not any(any(purposes.values()) if isinstance(purposes, dict) else purposes for purposes in subscriptions.values()):
         yield problem("invalid", "'subscriptions' must name at least one channel.", at)
 
 
