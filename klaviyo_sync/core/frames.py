@@ -42,11 +42,6 @@ def true_at(cells: pa.Array) -> Mask:
     return pc.fill_null(cells, fill_value=False).to_numpy(zero_copy_only=False)
 
 
-def nulls(count: int, type_: pa.DataType) -> pa.Array:
-    """An array of NULLs."""
-    return pa.nulls(count, type_)
-
-
 def keep_where(good: pa.Array, cells: pa.Array) -> pa.Array:
     """The cells, NULL where `good` is not true."""
     return pc.if_else(pc.fill_null(good, fill_value=False), cells, pa.scalar(None, cells.type))
