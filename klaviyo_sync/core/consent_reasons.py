@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from klaviyo_sync.core.consent_result import ConsentFate
-from klaviyo_sync.core.issues import Code
+from klaviyo_sync.core.consent_counts import ConsentFate
+from klaviyo_sync.core.issues import CODES, Code
+
+UNDATED = "consent_date_not_sent"
 
 CONSENT_CODES: dict[str, Code] = {
     code.code: code
@@ -30,7 +32,7 @@ CONSENT_CODES: dict[str, Code] = {
             "Nothing: the window is asked for again.",
         ),
         Code(
-            "consent_date_not_sent",
+            UNDATED,
             "note",
             "The subscribe went out without its date, beside one that has none: Klaviyo takes one call per person in 30 minutes.",
             "Give every channel a timestamp column.",
@@ -48,6 +50,8 @@ CONSENT_CODES: dict[str, Code] = {
         Code("consent_refused", "cell", "Klaviyo refused the consent.", "Correct what the message names."),
     )
 }
+
+ALL_CODES: dict[str, Code] = {**CODES, **CONSENT_CODES}
 
 
 class Saying(NamedTuple):

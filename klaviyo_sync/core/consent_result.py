@@ -1,20 +1,18 @@
-"""What became of statements of consent: one fate per row and channel, and counts that add up."""
+"""What became of statements of consent: one fate per row and channel."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Literal
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from klaviyo_sync.core.consent_counts import CONSENT_FATES, ConsentCounts, ConsentFate
 from klaviyo_sync.core.result import Reason
 from klaviyo_sync.core.sync import CHANNELS, Channel
 
-ConsentFate = Literal["sent", "already", "guarded", "skipped", "refused", "rejected", "nothing", "unknown"]
-CONSENT_FATES: tuple[ConsentFate, ...] = ("sent", "already", "guarded", "skipped", "refused", "rejected", "nothing", "unknown")
 UNSTATED = 255
 CONSENT = "consent_"
 BIRTH = "age_gated_date_of_birth"
@@ -36,35 +34,6 @@ def dated_column(channel: Channel) -> str:
 def stated_channels(rows: pa.Table) -> tuple[Channel, ...]:
     """The channels that a batch's rows can state something for."""
     return tuple(channel for channel in CHANNELS if stated_column(channel) in rows.column_names)
-
-
-@dataclass(frozen=True)
-class ConsentCounts:
-    """Statements of one channel: all of them, and by fate. `unsubscribed` is the part of `sent` that are opt-outs."""
-
-    stated: int = 0
-    sent: int = 0
-    already: int = 0
-    guarded: int = 0
-    skipped: int = 0
-    refused: int = 0
-    rejected: int = 0
-    nothing: int = 0
-    unknown: int = 0
-    unsubscribed: int = 0
-
-    @property
-    def balanced(self) -> bool:
-        """Whether every statement is accounted for."""
-        return self.stated == sum(getattr(self, fate) for fate in CONSENT_FATES) and self.unsubscribed <= self.sent
-
-    @property
-    def subscribed(self) -> int:
-        """The part of `sent` that are subscribes."""
-        return self.sent - self.unsubscribed
-
-    def __add__(self, other: ConsentCounts) -> ConsentCounts:
-        return ConsentCounts(**{part.name: getattr(self, part.name) + getattr(other, part.name) for part in fields(self)})
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -17,23 +14,9 @@ from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.mapping import Mapped, Plan, issue_frame
 from klaviyo_sync.core.packing import MAX_PROFILE_BYTES
+from klaviyo_sync.core.prepared import WINDOW, Prepared
 from klaviyo_sync.core.reading import Rows
 from klaviyo_sync.core.sync import Channel
-
-WINDOW = "window"
-
-
-class Prepared(NamedTuple):
-    """What one frame of rows became: profiles and their rows for `pack`, issues, and the positions of rejected rows.
-
-    `rejected_statements` has, by channel, the positions of rows whose consent was stated but cannot go out.
-    """
-
-    profiles: pa.Array
-    rows: pa.Table
-    issues: pd.DataFrame
-    rejected: np.ndarray
-    rejected_statements: Mapping[Channel, np.ndarray]
 
 
 def consent_cells(mapped: Mapped) -> dict[str, pa.Array]:

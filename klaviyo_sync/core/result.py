@@ -11,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from klaviyo_sync.core.consent_counts import ConsentCounts, added
+from klaviyo_sync.core.sync import Channel
+
 Fate = Literal["imported", "refused", "failed", "unknown"]
 FATES: tuple[Fate, ...] = ("imported", "refused", "failed", "unknown")
 
@@ -48,7 +51,10 @@ class IssueKind(NamedTuple):
 
 @dataclass(frozen=True)
 class Result:
-    """The counts of one window, and its issues by column and code. `read` is every row that the window holds."""
+    """The counts of one window, and its issues by column and code. `read` is every row that the window holds.
+
+    `consent` counts the statements of the rows that are newest for their profile, by channel.
+    """
 
     read: int = 0
     imported: int = 0
@@ -59,6 +65,8 @@ class Result:
     unknown: int = 0
     requests: int = 0
     bytes: int = 0
+    consent_requests: int = 0
+    consent: Mapping[Channel, ConsentCounts] = field(default_factory=dict)
     issues: Counter[IssueKind] = field(default_factory=Counter)
     jobs: tuple[str, ...] = ()
 
@@ -69,9 +77,20 @@ class Result:
 
     @property
     def balanced(self) -> bool:
-        """Whether every row read is accounted for."""
-        return self.read == self.accounted
+        """Whether every row read is accounted for, and every statement of consent."""
+        return self.read == self.accounted and all(counts.balanced for counts in self.consent.values())
+
+    @property
+    def unknown_statements(self) -> int:
+        """Statements of consent of which nothing is proven."""
+        return sum(counts.unknown for counts in self.consent.values())
+
+    @property
+    def proven(self) -> bool:
+        """Whether the fate of every row and of every statement is known. A window that is not proven is not done."""
+        return not self.unknown and not self.unknown_statements
 
     def __add__(self, other: Result) -> Result:
-        added = {part.name: getattr(self, part.name) + getattr(other, part.name) for part in fields(self)}
-        return Result(**{**added, "jobs": tuple(dict.fromkeys(added["jobs"]))})
+        sums = {part.name: getattr(self, part.name) + getattr(other, part.name) for part in fields(self) if part.name != "consent"}
+        jobs = tuple(dict.fromkeys(sums.pop("jobs")))
+        return Result(**sums, consent=added(self.consent, other.consent), jobs=jobs)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
+from klaviyo_sync.core.consent_counts import ConsentCounts, added
+from klaviyo_sync.core.consent_reasons import UNDATED
+from klaviyo_sync.core.consent_result import ConsentOutcome, stated_channels, stated_column
+from klaviyo_sync.core.prepared import WINDOW, Prepared
 from klaviyo_sync.core.result import FATES, IssueKind, Outcome, Result
+from klaviyo_sync.core.sync import Channel
 from klaviyo_sync.core.windows import Window
 
 PARTS = ("read", "superseded", "rejected", *FATES)
@@ -25,6 +30,8 @@ class Tally:
     jobs: list[tuple[str, ...]] = field(init=False)
     requests: np.ndarray = field(init=False)
     bytes: np.ndarray = field(init=False)
+    consent: list[dict[Channel, ConsentCounts]] = field(init=False)
+    consent_requests: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         size = len(self.windows)
@@ -33,6 +40,8 @@ class Tally:
         self.jobs = [() for _ in range(size)]
         self.requests = np.zeros(size, np.int64)
         self.bytes = np.zeros(size, np.int64)
+        self.consent = [{} for _ in range(size)]
+        self.consent_requests = np.zeros(size, np.int64)
 
     def count(self, part: str, windows: np.ndarray) -> None:
         """Adds one to `part` for each row, `windows` being the position of each row's window."""
@@ -50,6 +59,22 @@ class Tally:
             kinds = zip(where.tolist(), issues["column"], issues["code"], strict=True)
             for (window, column, code), number in Counter(kinds).items():
                 self.issues[window][IssueKind(column, code)] += number
+
+    def add_prepared(self, ready: Prepared, windows: np.ndarray) -> None:
+        """Counts what could not go out, and every statement of consent; `windows` has the window of each row that was prepared."""
+        self.count("rejected", windows[ready.rejected])
+        self.add_issues(ready.issues, windows)
+        going = ready.rows.column(WINDOW).to_numpy()
+        for channel in stated_channels(ready.rows):
+            stated = going[ready.rows.column(stated_column(channel)).is_valid().to_numpy()]
+            self.add_statements(channel, ConsentCounts(stated=1), stated)
+        for channel, rows in ready.rejected_statements.items():
+            self.add_statements(channel, ConsentCounts(stated=1, rejected=1), windows[rows])
+
+    def add_statements(self, channel: Channel, one: ConsentCounts, windows: np.ndarray) -> None:
+        """Adds one statement's counts for each of these windows."""
+        for window, number in enumerate(np.bincount(windows, minlength=len(self.windows)).tolist()):
+            self.consent[window] = added(self.consent[window], {channel: one * number})
 
     def add_outcome(self, outcome: Outcome) -> None:
         """Counts what became of a batch.
@@ -69,6 +94,21 @@ class Tally:
         for row, reason in outcome.reasons.items():
             self.issues[windows[row]][IssueKind(reason.attribute or "", reason.code)] += 1
 
+    def add_consent(self, outcome: ConsentOutcome) -> None:
+        """Counts what became of a batch's statements; its requests count for the first of the windows that had rows in it."""
+        windows = outcome.rows.column(WINDOW).to_numpy()
+        present = np.unique(windows)
+        for window in present.tolist():
+            fates = outcome.counts(window)
+            # They were counted as stated when they were read: only so does the equation show a lost one.
+            self.consent[window] = added(self.consent[window], {channel: replace(counts, stated=0) for channel, counts in fates.items()})
+        if len(present):
+            self.consent_requests[present[0]] += outcome.requests
+        for (row, channel), reason in outcome.reasons.items():
+            self.issues[windows[row]][IssueKind(channel, reason.code)] += 1
+        for row, channel in outcome.undated:
+            self.issues[windows[row]][IssueKind(channel, UNDATED)] += 1
+
     def __str__(self) -> str:
         return ", ".join(f"{counts.sum():,} {part}" for part, counts in self.counts.items() if counts.any())
 
@@ -79,6 +119,8 @@ class Tally:
                 **{part: int(self.counts[part][position]) for part in PARTS},
                 requests=int(self.requests[position]),
                 bytes=int(self.bytes[position]),
+                consent_requests=int(self.consent_requests[position]),
+                consent=self.consent[position],
                 issues=self.issues[position],
                 jobs=tuple(dict.fromkeys(self.jobs[position])),
             )

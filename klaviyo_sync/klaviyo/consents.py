@@ -16,7 +16,8 @@ import pyarrow as pa
 
 from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER
 from klaviyo_sync.core.consent_reasons import CONSENT_CODES
-from klaviyo_sync.core.consent_result import BIRTH, ConsentFate, ConsentOutcome, Ledger, dated_column, stated_column
+from klaviyo_sync.core.consent_counts import ConsentFate
+from klaviyo_sync.core.consent_result import BIRTH, ConsentOutcome, Ledger, dated_column, stated_column
 from klaviyo_sync.core.decisions import Action, Mode, Present, Statement, decide, mixes, needs_status
 from klaviyo_sync.core.result import FATES, Fate, Outcome, Reason
 from klaviyo_sync.core.sync import Channel, Consent

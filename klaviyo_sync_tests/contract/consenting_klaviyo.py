@@ -13,7 +13,8 @@ import orjson
 import pyarrow as pa
 from scripted_klaviyo import Asked, Says, Scripted, errors, quick, serving
 
-from klaviyo_sync.core.consent_result import BIRTH, CONSENT_FATES, MEANINGS, UNSTATED, ConsentOutcome, dated_column, stated_column
+from klaviyo_sync.core.consent_counts import CONSENT_FATES
+from klaviyo_sync.core.consent_result import BIRTH, MEANINGS, UNSTATED, ConsentOutcome, dated_column, stated_column
 from klaviyo_sync.core.result import FATES, Fate, Outcome
 from klaviyo_sync.core.sync import Channel, Consent
 from klaviyo_sync.klaviyo.consents import send_consent

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_sync.core.consent_result import CONSENT_FATES, MEANINGS, STATED, UNSTATED, ConsentCounts, ConsentOutcome, Ledger
+from klaviyo_sync.core.consent_counts import CONSENT_FATES, ConsentCounts
+from klaviyo_sync.core.consent_result import MEANINGS, STATED, UNSTATED, ConsentOutcome, Ledger
 from klaviyo_sync.core.dialects import DIALECTS
 from klaviyo_sync.core.encoding import Encoder
 from klaviyo_sync.core.frames import frame_of
