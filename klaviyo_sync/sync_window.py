@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from klaviyo_sync.core.encoding import Encoder
 from klaviyo_sync.core.errors import ConfigError
-from klaviyo_sync.core.packing import Batch, import_envelope, pack
+from klaviyo_sync.core.packing import MAX_PROFILES, Batch, import_envelope, pack
 from klaviyo_sync.core.profiles import prepare_rows
 from klaviyo_sync.core.reading import Rows
 from klaviyo_sync.core.reports import issue_lines, outcome_lines
@@ -46,12 +46,20 @@ class Report:
 
 
 def sync_windows(
-    sync: Sync, windows: Sequence[Window], warehouse: Warehouse, klaviyo: Klaviyo, *, now: datetime, rejects: Rejects, log: Log
+    sync: Sync,
+    windows: Sequence[Window],
+    warehouse: Warehouse,
+    klaviyo: Klaviyo,
+    *,
+    now: datetime,
+    rejects: Rejects,
+    log: Log,
+    most: int = MAX_PROFILES,
 ) -> Report:
     """The result of each window (adjoining, oldest first), read together and packed together.
 
     A window whose result has unknown rows is not done. Raises ConfigError, Refused or Unavailable when the run broke; then no
-    window is.
+    window is. `most` is the number of profiles in one request.
     """
     started = time.monotonic()
     refuse_clearing(sync)
@@ -62,7 +70,7 @@ def sync_windows(
     tally = Tally(windows)
 
     with engine() as connection, rejects.open(sync.name, [window.key for window in windows]) as files:
-        batches = pack(profiles(source, windows, connection, tally, files), import_envelope(sync.list_id))
+        batches = pack(profiles(source, windows, connection, tally, files), import_envelope(sync.list_id), max_profiles=most)
         for outcome in import_batches(klaviyo, once_ready(batches, klaviyo, sync)):
             tally.add_outcome(outcome)
             files.add(outcome_lines(outcome, {path: field.column for path, field in sync.profile.items()}))
