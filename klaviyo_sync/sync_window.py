@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,13 +17,15 @@ from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.packing import MAX_PROFILES, Batch, import_envelope, pack
 from klaviyo_sync.core.profiles import prepare_rows
 from klaviyo_sync.core.reading import Rows
-from klaviyo_sync.core.reports import issue_lines, outcome_lines
+from klaviyo_sync.core.reports import consent_lines, issue_lines, outcome_lines
 from klaviyo_sync.core.result import Result
 from klaviyo_sync.core.rivals import Rivals
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window
+from klaviyo_sync.klaviyo.accounts import ListDetails
 from klaviyo_sync.klaviyo.client import Klaviyo
+from klaviyo_sync.klaviyo.consents import send_consent
 from klaviyo_sync.klaviyo.imports import import_batches
 from klaviyo_sync.klaviyo.jobs import prepare
 from klaviyo_sync.rejects import Rejects, RejectsFiles
@@ -37,12 +39,16 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Report:
-    """What a run did: a result per window key, and the rows of the whole dataset that no window can hold."""
+    """What a run did: a result per window key, and the rows of the whole dataset that no window can hold.
+
+    `opt_in` is the process that undated subscribes go through, None when Klaviyo was not asked.
+    """
 
     results: dict[str, Result]
     undated: int
     future: int
     seconds: float
+    opt_in: str | None = None
 
 
 def sync_windows(
@@ -58,25 +64,28 @@ def sync_windows(
 ) -> Report:
     """The result of each window (adjoining, oldest first), read together and packed together.
 
-    A window whose result has unknown rows is not done. Raises ConfigError, Refused or Unavailable when the run broke; then no
+    A window whose result is not proven is not done. Raises ConfigError, Refused or Unavailable when the run broke; then no
     window is. `most` is the number of profiles in one request.
     """
     started = time.monotonic()
     refuse_clearing(sync)
     source = open_source(sync, warehouse, now)
     undated, future = source.rows_outside()
-    if sync.consent is not None:
-        log("Consent columns are read and validated; nothing is subscribed or unsubscribed yet.")
     tally = Tally(windows)
+    lists: dict[str, ListDetails] = {}
 
     with engine() as connection, rejects.open(sync.name, [window.key for window in windows]) as files:
         batches = pack(profiles(source, windows, connection, tally, files), import_envelope(sync.list_id), max_profiles=most)
-        for outcome in import_batches(klaviyo, once_ready(batches, klaviyo, sync)):
+        for outcome in import_batches(klaviyo, once_ready(batches, klaviyo, sync, lists)):
             tally.add_outcome(outcome)
-            files.add(outcome_lines(outcome, {path: field.column for path, field in sync.profile.items()}))
+            files.add(outcome_lines(outcome, sync))
+            if sync.consent is not None:
+                consented = send_consent(klaviyo, outcome, sync.consent)
+                tally.add_consent(consented)
+                files.add(consent_lines(consented, sync))
             log(f"{len(outcome.rows):,} profiles answered for; {tally}")
         files.publish()
-    return Report(tally.results(), undated, future, time.monotonic() - started)
+    return Report(tally.results(), undated, future, time.monotonic() - started, opt_in(sync, lists))
 
 
 def sync_window(sync: Sync, window: Window, warehouse: Warehouse, klaviyo: Klaviyo, *, now: datetime, rejects: Rejects, log: Log) -> Result:
@@ -92,20 +101,32 @@ def profiles(
 
     def prepared(rows: Rows) -> tuple[pa.Array, pa.Table]:
         ready = prepare_rows(rows, source.plan, encoder)
-        tally.count("rejected", rows.windows[ready.rejected])
-        tally.add_issues(ready.issues, rows.windows)
+        tally.add_prepared(ready, rows.windows)
         files.add(issue_lines(rows, ready.issues, ready.rejected, source.plan))
         return ready.profiles, ready.rows
 
     return map(prepared, source.newest(windows, Rivals(connection.cursor(), source.plan), tally))
 
 
-def once_ready(batches: Iterator[Batch], klaviyo: Klaviyo, sync: Sync) -> Iterator[Batch]:
-    """The batches. Before the first, Klaviyo is asked whether key, list and account are ready; without any, nothing is asked."""
+def once_ready(batches: Iterator[Batch], klaviyo: Klaviyo, sync: Sync, lists: dict[str, ListDetails]) -> Iterator[Batch]:
+    """The batches. Before the first, Klaviyo is asked whether key, account and `lists` are ready; without any, nothing is asked."""
     for position, batch in enumerate(batches):
         if position == 0:
-            prepare(klaviyo, [sync.list_id] if sync.list_id else [])
+            lists.update(prepare(klaviyo, sync.list_ids))
         yield batch
+
+
+def opt_in(sync: Sync, lists: Mapping[str, ListDetails]) -> str | None:
+    """What undated subscribes go through: the list's process (single_opt_in or double_opt_in), or the account's, which cannot be read.
+
+    With double opt-in Klaviyo mails or texts each person to confirm (https://developers.klaviyo.com/en/reference/bulk_subscribe_profiles).
+    """
+    if sync.consent is None:
+        return None
+    if sync.consent.list_id is None:
+        return "account default, unknown"
+    found = lists.get(sync.consent.list_id)
+    return found.opt_in_process if found else None
 
 
 def refuse_clearing(sync: Sync) -> None:

@@ -28,9 +28,14 @@ class ConsentCounts:
     unsubscribed: int = 0
 
     @property
+    def accounted(self) -> int:
+        """Statements whose fate is known, or known to be unknown."""
+        return sum(getattr(self, fate) for fate in CONSENT_FATES)
+
+    @property
     def balanced(self) -> bool:
         """Whether every statement is accounted for."""
-        return self.stated == sum(getattr(self, fate) for fate in CONSENT_FATES) and self.unsubscribed <= self.sent
+        return self.stated == self.accounted and self.unsubscribed <= self.sent
 
     @property
     def subscribed(self) -> int:

@@ -10,12 +10,17 @@ import orjson
 import pandas as pd
 import pyarrow as pa
 
+from klaviyo_sync.core.consent_counts import CONSENT_FATES
+from klaviyo_sync.core.consent_reasons import ALL_CODES, UNDATED
+from klaviyo_sync.core.consent_result import ConsentOutcome
 from klaviyo_sync.core.frames import arrow
 from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.mapping import Plan
+from klaviyo_sync.core.prepared import WINDOW
 from klaviyo_sync.core.reading import Rows
-from klaviyo_sync.core.result import FATES, Outcome
+from klaviyo_sync.core.result import FATES, Outcome, Reason
+from klaviyo_sync.core.sync import Sync
 
 COLUMNS: tuple[str, ...] = ("row", "modified_at", "column", "code", "outcome", "message", "advice", "value", "cells")
 
@@ -70,19 +75,35 @@ def issue_lines(rows: Rows, issues: pd.DataFrame, rejected: np.ndarray, plan: Pl
         yield int(rows.windows[row]), line
 
 
-def outcome_lines(outcome: Outcome, columns: Mapping[str, str]) -> Iterator[Line]:
-    """A line per row of a batch that did not arrive; `columns` says which column fills an attribute."""
-    windows = outcome.rows.column("window").to_numpy()
-    paths = [name for name in outcome.rows.column_names if name in NAMING]
+def outcome_lines(outcome: Outcome, sync: Sync) -> Iterator[Line]:
+    """A line per row of a batch that did not arrive."""
+    columns = {path: field.column for path, field in sync.profile.items()}
     for row, reason in sorted(outcome.reasons.items()):
-        identifiers = {path: outcome.rows.column(path)[row].as_py() for path in paths}
-        line = {
-            "row": row_name(identifiers),
-            "column": columns.get(reason.attribute or "", reason.attribute or ""),
-            "code": reason.code,
-            "outcome": FATES[outcome.fates[row]],
-            "message": f"{CODES[reason.code].message} {reason.detail}".strip(),
-            "advice": CODES[reason.code].advice,
-            "value": identifiers.get(reason.attribute or ""),
-        }
-        yield int(windows[row]), line
+        attribute = reason.attribute or ""
+        yield line_of(outcome.rows, row, columns.get(attribute, attribute), reason, FATES[outcome.fates[row]])
+
+
+def consent_lines(outcome: ConsentOutcome, sync: Sync) -> Iterator[Line]:
+    """A line per statement of consent that did not go out, or went out without its date."""
+    mapped = sync.consent.channels() if sync.consent else {}
+    columns = {channel: field.column or field.timestamp or "" for channel, field in mapped.items()}
+    undated = {place: Reason(UNDATED, None, "") for place in outcome.undated}
+    for (row, channel), reason in sorted({**undated, **outcome.reasons}.items()):
+        fate = CONSENT_FATES[outcome.fates[row, outcome.channels.index(channel)]]
+        yield line_of(outcome.rows, row, columns.get(channel, channel), reason, f"{channel} {fate}")
+
+
+def line_of(rows: pa.Table, row: int, column: str, reason: Reason, outcome: str) -> Line:
+    """The line of one row of a batch, of whose cells only the identifiers are still there."""
+    identifiers = {path: rows.column(path)[row].as_py() for path in NAMING if path in rows.column_names}
+    code = ALL_CODES[reason.code]
+    line = {
+        "row": row_name(identifiers),
+        "column": column,
+        "code": reason.code,
+        "outcome": outcome,
+        "message": f"{code.message} {reason.detail}".strip(),
+        "advice": code.advice,
+        "value": identifiers.get(reason.attribute or ""),
+    }
+    return int(rows.column(WINDOW)[row].as_py()), line

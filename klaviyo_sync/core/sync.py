@@ -210,6 +210,12 @@ class Sync(Model):
         return tuple(path for path in IDENTIFIERS if path in self.profile)
 
     @property
+    def list_ids(self) -> tuple[str, ...]:
+        """The Klaviyo lists that this sync adds people to."""
+        named = (self.list_id, self.consent.list_id if self.consent else None)
+        return tuple(dict.fromkeys(list_id for list_id in named if list_id is not None))
+
+    @property
     def zone(self) -> ZoneInfo:
         """The time zone of the windows, and of `modified_at` where the column has none."""
         return ZoneInfo(self.modified_at.timezone)

@@ -14,6 +14,7 @@ from threading import Event
 
 from klaviyo_sync.core.errors import Unavailable
 from klaviyo_sync.core.result import Outcome, Reason
+from klaviyo_sync.klaviyo.accounts import ListDetails
 from klaviyo_sync.klaviyo.answers import Answer, Json, api_error, attributes, text
 from klaviyo_sync.klaviyo.attribution import Attribution, whole
 from klaviyo_sync.klaviyo.client import Klaviyo, Request
@@ -106,8 +107,8 @@ def prepare(
     patience: Patience | None = None,
     now: Callable[[], datetime] = utc_now,
     stop: Event | None = None,
-) -> None:
-    """Returns when a run may send its first batch: the key opens an account, the lists exist, no other import is running.
+) -> dict[str, ListDetails]:
+    """The lists by their ids, once a run may send its first batch: the key opens an account, they exist, no other import is running.
 
     An import that is still running, be it ours from a run that broke off, could write an older row over a newer one.
     One created more than six hours ago is taken for dead: Klaviyo keeps dead jobs for seven days.
@@ -118,8 +119,7 @@ def prepare(
     """
     patience = patience or Patience()
     klaviyo.account()
-    for list_id in dict.fromkeys(list_ids):
-        klaviyo.list_details(list_id)
+    lists = {list_id: klaviyo.list_details(list_id) for list_id in dict.fromkeys(list_ids)}
     began = klaviyo.clock()
     while others := unfinished(klaviyo, now() - STALE, stop):
         waited = klaviyo.clock() - began
@@ -129,6 +129,7 @@ def prepare(
                 "Two imports at once could write one profile in the wrong order. Nothing is to be corrected: the next run asks again."
             )
         klaviyo.pause(patience.until_next_look(waited), stop)
+    return lists
 
 
 def unfinished(klaviyo: Klaviyo, since: datetime, stop: Event | None) -> list[str]:

@@ -117,10 +117,10 @@ def imported(
         results = [(window, report.results[window.key], rejects.address(sync.name, window.key)) for window in windows]
     except Exception as error:  # noqa: BLE001 - whatever it is, Dagster must show a text that says what to do and quotes no cell
         return broken(sync.name, windows, error)
-    proven = [(window, result, file) for window, result, file in results if not result.unknown]
+    proven = [(window, result, file) for window, result, file in results if result.proven]
     for window, result, file in proven:
         yield dg.AssetMaterialization(key, partition=window.key, metadata=metadata(window, result, report, file))
     stored = latest(context.instance, key, [window.key for window, _, _ in proven])
     yield from evaluations.of_windows(sync, stored.values(), names)
-    open_questions = [(window, result.unknown, file) for window, result, file in results if result.unknown]
+    open_questions = [(window, result, file) for window, result, file in results if not result.proven]
     return unproven(sync.name, open_questions) if open_questions else None

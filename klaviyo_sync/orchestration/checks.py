@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from klaviyo_sync.core.consent_counts import ConsentCounts
+from klaviyo_sync.core.consent_reasons import CONSENT_CODES
 from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.orchestration.consent_metadata import consent_metadata, equation
 from klaviyo_sync.orchestration.verdicts import Verdict, counted, issue_metadata, only
 
 if TYPE_CHECKING:  # pyarrow and numpy, for a run only
     from klaviyo_sync.core.result import Result
 
 DELIVERY_CODES = frozenset({"refused", "import_failed", "outcome_unknown"})
-CONSENT_CODES = frozenset(code for code in CODES if "consent" in code)
-MAPPING_CODES = frozenset(CODES) - DELIVERY_CODES - CONSENT_CODES
+CONSENT_ISSUES = frozenset(CONSENT_CODES) | {code for code in CODES if "consent" in code}
+MAPPING_CODES = frozenset(CODES) - DELIVERY_CODES - CONSENT_ISSUES
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,22 @@ def mapping(sync: Sync, result: Result) -> Verdict:
 
 
 def consent(sync: Sync, result: Result) -> Verdict:
-    """Consent that could not go out as it is written in the warehouse."""
+    """Consent that could not go out as it is written in the warehouse, and subscribes that gave way to an opt-out or a newer statement."""
     if sync.consent is None:
         return Verdict(0, grave=False, words="This sync maps no consent.")
-    issues = only(result.issues, CONSENT_CODES)
-    lost = sum(count for kind, count in issues.items() if CODES[kind.code].effect != "note")
-    grave = sync.tolerance.rejected.exceeded_by(lost, result.read)
-    words = f"{counted(lost, 'statement')} of consent in {counted(result.read, 'row')} could not go out."
-    return Verdict(lost, grave, words, {"consent_left_out": dg.MetadataValue.int(lost), **issue_metadata(issues)})
+    issues = only(result.issues, CONSENT_ISSUES)
+    total = sum(result.consent.values(), ConsentCounts())
+    cells = sum(count for kind, count in issues.items() if kind.code in CODES and CODES[kind.code].effect == "cell")
+    wrong = max(cells, total.rejected)
+    grave = sync.tolerance.rejected.exceeded_by(wrong, result.read) or sync.tolerance.failed.exceeded_by(total.refused, result.read)
+    numbers = {f"consent_{part}": dg.MetadataValue.int(getattr(total, part)) for part in ("stated", "rejected", "refused", "guarded")}
+    words = "; ".join(equation(channel, counts) for channel, counts in result.consent.items()) or "No row states anything"
+    return Verdict(
+        wrong + total.refused,
+        grave,
+        f"{words}.",
+        {**numbers, **consent_metadata(result.consent), **issue_metadata(issues)},
+    )
 
 
 def delivery(sync: Sync, result: Result) -> Verdict:
@@ -68,13 +79,14 @@ def delivery(sync: Sync, result: Result) -> Verdict:
 
 
 def accounting(_sync: Sync, result: Result) -> Verdict:
-    """Whether every row that was read is accounted for: read = imported + superseded + rejected + refused + failed + unknown."""
+    """Whether every row is accounted for (read = imported + superseded + rejected + refused + failed + unknown), and every statement."""
     parts = ("imported", "superseded", "rejected", "refused", "failed", "unknown")
-    equation = " + ".join(f"{getattr(result, part):,} {part}" for part in parts)
-    lost = abs(result.read - result.accounted)
-    sign = "=" if result.balanced else "≠"
+    sums = " + ".join(f"{getattr(result, part):,} {part}" for part in parts)
+    rows = f"{result.read:,} read {'=' if result.read == result.accounted else '≠'} {sums}"
+    words = "; ".join([rows, *(equation(channel, counts) for channel, counts in result.consent.items())])
+    statements = sum(abs(counts.stated - counts.accounted) for counts in result.consent.values())
     numbers = {part: dg.MetadataValue.int(getattr(result, part)) for part in ("read", *parts)}
-    return Verdict(lost, grave=True, words=f"{result.read:,} read {sign} {equation}.", metadata=numbers)
+    return Verdict(abs(result.read - result.accounted) + statements, grave=True, words=f"{words}.", metadata=numbers)
 
 
 def completeness(sync: Sync, overview: Overview) -> Verdict:

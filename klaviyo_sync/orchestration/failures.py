@@ -5,13 +5,19 @@ from __future__ import annotations
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from klaviyo_sync.core.errors import ConfigError, KlaviyoSyncError, Refused, Unavailable
 from klaviyo_sync.core.windows import Window
+from klaviyo_sync.orchestration.verdicts import counted
+
+if TYPE_CHECKING:  # pyarrow and numpy, for a run only
+    from klaviyo_sync.core.result import Result
 
 RETRIES = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+LISTED = 5
 SAFE = "These windows stay missing; running them again is safe: it never overwrites newer data and never subscribes anyone again."
 
 NEXT: dict[type[KlaviyoSyncError], tuple[bool, str]] = {
@@ -34,13 +40,19 @@ def broken(sync_name: str, windows: Sequence[Window], error: Exception) -> dg.Fa
     return failure(sync_name, windows, what, "Report this as a bug, with the place named above.", again=True)
 
 
-def unproven(sync_name: str, rows: Sequence[tuple[Window, int, str]]) -> dg.Failure:
-    """A failure for windows of which Klaviyo did not say whether all rows were imported: (window, unknown rows, rejects file)."""
-    listed = "; ".join(f"{window.key}: {count:,} (see {file})" for window, count, file in rows[:5])
-    more = f"; and {len(rows) - 5} more windows" if len(rows) > 5 else ""  # noqa: PLR2004 - as many as listed
-    what = f"Klaviyo did not say whether these rows were imported: {listed}{more}."
+def unproven(sync_name: str, windows: Sequence[tuple[Window, Result, str]]) -> dg.Failure:
+    """A failure for windows of which Klaviyo did not say what became of all rows and statements: (window, result, rejects file)."""
+    listed = "; ".join(f"{window.key}: {unknown(result)} (see {file})" for window, result, file in windows[:LISTED])
+    more = f"; and {len(windows) - LISTED} more windows" if len(windows) > LISTED else ""
+    what = f"Klaviyo did not say whether these went in: {listed}{more}."
     advice = "Nothing: the schedule's next tick asks for these windows again. The other windows of this run are imported."
-    return failure(sync_name, [window for window, _, _ in rows], what, advice, again=False)
+    return failure(sync_name, [window for window, _, _ in windows], what, advice, again=False)
+
+
+def unknown(result: Result) -> str:
+    """What is not known of a window, as `3 rows, 1 consent statement`."""
+    parts = {"row": result.unknown, "consent statement": result.unknown_statements}
+    return ", ".join(counted(count, noun) for noun, count in parts.items() if count)
 
 
 def failure(sync_name: str, windows: Sequence[Window], what: str, advice: str, *, again: bool) -> dg.Failure:

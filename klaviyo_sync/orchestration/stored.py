@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from klaviyo_sync.core.windows import Window
+from klaviyo_sync.orchestration.consent_metadata import consent_metadata, read_consent
 
 if TYPE_CHECKING:  # pyarrow and numpy, for a run only
     from klaviyo_sync.core.result import Result
     from klaviyo_sync.sync_window import Report
 
-COUNTS = ("read", "imported", "superseded", "rejected", "refused", "failed", "unknown", "requests", "bytes")
+COUNTS = ("read", "imported", "superseded", "rejected", "refused", "failed", "unknown", "requests", "bytes", "consent_requests")
 PAGE = 500
 
 
@@ -36,7 +37,7 @@ class Stored:
 
 
 def metadata(window: Window, result: Result, report: Report, rejects_file: str) -> dict[str, dg.MetadataValue]:
-    """The metadata of one window's materialization: counts, issues by column and code, import jobs. No personal data."""
+    """The metadata of one window's materialization: counts, consent, issues by column and code, import jobs. No personal data."""
     values = {
         "dagster/partition_row_count": dg.MetadataValue.int(result.imported),
         **{name: dg.MetadataValue.int(getattr(result, name)) for name in COUNTS},
@@ -46,8 +47,11 @@ def metadata(window: Window, result: Result, report: Report, rejects_file: str) 
         "window_start": dg.MetadataValue.timestamp(window.start),
         "window_end": dg.MetadataValue.timestamp(window.end),
         "import_jobs": dg.MetadataValue.json(list(result.jobs)),
+        **consent_metadata(result.consent),
         "issues": dg.MetadataValue.json([[column, code, count] for (column, code), count in sorted(result.issues.items())]),
     }
+    if report.opt_in:
+        values["opt_in_of_undated_subscribes"] = dg.MetadataValue.text(report.opt_in)
     if result.issues:
         values["rejects_file"] = dg.MetadataValue.text(rejects_file)
     return values
@@ -63,7 +67,7 @@ def read_back(record: dg.EventLogRecord) -> Stored | None:
     held: dict[str, Any] = {name: value.value for name, value in materialization.metadata.items()}
     counts = {name: held.get(name, 0) for name in COUNTS}
     issues = Counter({IssueKind(column, code): count for column, code, count in held["issues"]})
-    result = Result(**counts, issues=issues, jobs=tuple(held.get("import_jobs", ())))
+    result = Result(**counts, consent=read_consent(materialization.metadata), issues=issues, jobs=tuple(held.get("import_jobs", ())))
     undated, future = held.get("undated_rows", 0), held.get("future_rows", 0)
     return Stored(materialization.partition, result, held.get("rejects_file"), undated, future, record)
 

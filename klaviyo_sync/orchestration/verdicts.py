@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from klaviyo_sync.core.issues import CODES
+from klaviyo_sync.core.consent_reasons import ALL_CODES
 
 if TYPE_CHECKING:  # pyarrow and numpy, for a run only
     from klaviyo_sync.core.result import IssueKind
@@ -44,9 +44,9 @@ def table(issues: Mapping[IssueKind, int]) -> dg.MetadataValue:
                 "column": column or "",
                 "code": code,
                 "count": count,
-                "effect": WHAT_HAPPENED[CODES[code].effect] if code in CODES else "",
-                "meaning": CODES[code].message if code in CODES else "",
-                "what to do": CODES[code].advice if code in CODES else "",
+                "effect": WHAT_HAPPENED[ALL_CODES[code].effect] if code in ALL_CODES else "",
+                "meaning": ALL_CODES[code].message if code in ALL_CODES else "",
+                "what to do": ALL_CODES[code].advice if code in ALL_CODES else "",
             }
         )
         for (column, code), count in ordered
