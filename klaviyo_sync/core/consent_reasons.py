@@ -23,7 +23,24 @@ CONSENT_CODES: dict[str, Code] = {
             "The person is unsubscribed or suppressed in Klaviyo, and the subscribe has no date.",
             "Nothing; if the person really came back, give the statement a date later than the opt-out.",
         ),
-        Code("consent_older", "note", "Klaviyo holds a newer statement of the person.", "Nothing: the newest statement wins."),
+        Code(
+            "consent_suppressed",
+            "note",
+            "The person is subscribed in Klaviyo and yet suppressed, which no date of ours is known to lift.",
+            "Lift the suppression in Klaviyo, if the person may be mailed again.",
+        ),
+        Code(
+            "consent_undeliverable",
+            "note",
+            "The address is invalid or bounces, and Klaviyo mails it no more, whoever subscribes it.",
+            "Correct the address.",
+        ),
+        Code(
+            "consent_older",
+            "note",
+            "Klaviyo holds a newer statement of the person, or a newer suppression.",
+            "Nothing: the newest statement wins.",
+        ),
         Code("consent_unreadable", "note", "Klaviyo's present status could not be read, so nothing was sent.", "Correct the identifier."),
         Code(
             "consent_unseen",
@@ -32,12 +49,17 @@ CONSENT_CODES: dict[str, Code] = {
             "Nothing: the window is asked for again.",
         ),
         Code(
+            "consent_without_address",
+            "cell",
+            "Klaviyo shows the imported profile without the address or number that the consent is for.",
+            "Correct the address or number: Klaviyo did not take it.",
+        ),
+        Code(
             UNDATED,
             "note",
             "The subscribe went out without its date, beside one that has none: Klaviyo takes one call per person in 30 minutes.",
             "Give every channel a timestamp column.",
         ),
-        Code("consent_mixed", "cell", "A dated subscribe of the same person had to go first.", "Give every channel a timestamp column."),
         Code("consent_without_profile", "cell", "The profile itself was not imported.", "Correct what is said about the row."),
         Code(
             "channel_not_set_up",

@@ -51,7 +51,10 @@ class Statement(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """One line of the table. A column holds the values that it applies to, separated by blanks; `*` is any."""
+    """One line of the table. A column holds the values that it applies to, separated by blanks; `*` is any.
+
+    `code` is the reason, from the catalogue of consent_reasons, for what is not sent though it could be.
+    """
 
     meaning: str
     dated: str
@@ -60,28 +63,31 @@ class Rule(NamedTuple):
     hold: str
     age: str
     action: Action
+    code: str = ""
 
 
 # The first line that applies decides. `age` is that of what Klaviyo holds against the statement, seen from its date.
 RULES: tuple[Rule, ...] = (
+    Rule("unsubscribe", "dated", "*", "SUBSCRIBED", "*", "newer", "skip", "consent_older"),
+    Rule("unsubscribe", "dated", "*", "UNSUBSCRIBED", "*", "older", "unsubscribe"),
     Rule("unsubscribe", "*", "*", "UNSUBSCRIBED", "*", "*", "already"),
-    Rule("unsubscribe", "dated", "*", "SUBSCRIBED", "*", "newer", "skip"),
     Rule("unsubscribe", "*", "*", "*", "*", "*", "unsubscribe"),
     Rule("subscribe", "undated", "ignore", "*", "*", "*", "nothing"),
     Rule("subscribe", "undated", "resubscribe", "*", "*", "*", "subscribe"),
-    Rule("subscribe", "undated", "guard", "UNSUBSCRIBED unknown", "*", "*", "guard"),
-    Rule("subscribe", "undated", "guard", "*", "liftable final", "*", "guard"),
-    Rule("subscribe", "undated", "guard", "SUBSCRIBED", "free", "*", "already"),
-    Rule("subscribe", "undated", "guard", "NEVER_SUBSCRIBED", "free", "*", "subscribe"),
-    Rule("subscribe", "dated", "*", "UNSUBSCRIBED", "*", "same newer undated", "skip"),
-    Rule("subscribe", "dated", "*", "*", "liftable", "same newer undated", "skip"),
-    Rule("subscribe", "dated", "*", "SUBSCRIBED", "free final", "*", "already"),
-    Rule("subscribe", "dated", "*", "*", "*", "*", "subscribe"),
+    Rule("subscribe", "*", "*", "unknown", "*", "*", "guard", "consent_unreadable"),
+    Rule("subscribe", "*", "*", "*", "final", "*", "guard", "consent_undeliverable"),
+    Rule("subscribe", "undated", "*", "UNSUBSCRIBED", "*", "*", "guard", "consent_guarded"),
+    Rule("subscribe", "undated", "*", "*", "liftable", "*", "guard", "consent_guarded"),
+    Rule("subscribe", "dated", "*", "UNSUBSCRIBED", "*", "same newer undated", "skip", "consent_older"),
+    Rule("subscribe", "dated", "*", "*", "liftable", "same newer undated", "skip", "consent_older"),
+    Rule("subscribe", "dated", "*", "SUBSCRIBED", "liftable", "older", "guard", "consent_suppressed"),
+    Rule("subscribe", "*", "*", "SUBSCRIBED", "free", "*", "already"),
+    Rule("subscribe", "*", "*", "*", "*", "*", "subscribe"),
 )
 
 
 class Case(NamedTuple):
-    """What the table is asked: a fact for each of its columns but the last."""
+    """What the table is asked: a fact for each of its columns but the last two."""
 
     meaning: Stated
     dated: Literal["dated", "undated"]
@@ -92,15 +98,18 @@ class Case(NamedTuple):
 
 
 @cache
-def action(case: Case) -> Action:
-    """What the table says."""
-    return next(rule.action for rule in RULES if all(cell == "*" or fact in cell.split() for fact, cell in zip(case, rule, strict=False)))
+def rule(case: Case) -> Rule:
+    """The line that decides."""
+    return next(line for line in RULES if all(cell == "*" or fact in cell.split() for fact, cell in zip(case, line, strict=False)))
 
 
 def against(statement: Statement, present: Present) -> Age:
-    """When Klaviyo came to hold what speaks against the statement, seen from the statement's date; `undated` if that is not known."""
+    """When Klaviyo came to hold what a statement is measured against, seen from its date; `undated` if that is not known.
+
+    For a subscribe that is the latest opt-out or suppression, for an unsubscribe the consent or opt-out that is held.
+    """
     if statement.meaning == "unsubscribe":
-        dates = [present.at] if present.status == "SUBSCRIBED" else []
+        dates = [present.at] if present.status in ("SUBSCRIBED", "UNSUBSCRIBED") else []
     else:
         dates = [one.at for one in present.suppressions if one.reason not in FINAL]
         dates += [present.at] if present.status == "UNSUBSCRIBED" else []
@@ -111,29 +120,19 @@ def against(statement: Statement, present: Present) -> Age:
     return "same" if newest == statement.at else "newer" if newest > statement.at else "older"
 
 
-def decide(statement: Statement, present: Present, mode: Mode) -> Action:
-    """What becomes of a statement.
+def decide(statement: Statement, present: Present, mode: Mode) -> Rule:
+    """The line of the table that says what becomes of a statement.
 
-    `subscribe` and `unsubscribe` are to be sent; `already` is so; `guard`: an undated subscribe may not undo an opt-out;
-    `skip`: what Klaviyo holds is newer; `nothing` is asked for. A dated subscribe whose status was not read is sent: Klaviyo
-    compares the dates itself, and refuses it when it is older than an opt-out.
+    `subscribe` and `unsubscribe` are to be sent; `already` is so; `guard`: the person stays as Klaviyo has them;
+    `skip`: what Klaviyo holds is newer, or as old; `nothing` is asked for.
     """
     dated = "undated" if statement.at is None else "dated"
-    return action(Case(statement.meaning, dated, mode, present.status, present.hold, against(statement, present)))
+    return rule(Case(statement.meaning, dated, mode, present.status, present.hold, against(statement, present)))
 
 
-def needs_status(statement: Statement, mode: Mode, *, mixed: bool = False) -> bool:
-    """Whether Klaviyo's present status must be read first: for undated subscribes in guard mode, and for dated unsubscribes.
+def needs_status(statement: Statement, mode: Mode) -> bool:
+    """Whether Klaviyo's present status must be read first: for whatever has a date, and for undated subscribes in guard mode.
 
-    `mixed` people also state an undated subscribe for another channel. One call must carry both, and an undated call has no
-    dates for Klaviyo to compare, so theirs are compared here.
+    Klaviyo compares a dated subscribe with opt-outs itself, but is not known to compare it with suppressions, which it lifts.
     """
-    if statement.meaning == "unsubscribe":
-        return statement.at is not None
-    return mode == "guard" if statement.at is None else mixed
-
-
-def mixes(statements: tuple[Statement, ...], mode: Mode) -> bool:
-    """Whether a person states both dated and undated subscribes that may go out."""
-    dated = {statement.at is not None for statement in statements if statement.meaning == "subscribe"}
-    return len(dated) > 1 and mode != "ignore"
+    return statement.at is not None or (statement.meaning == "subscribe" and mode == "guard")

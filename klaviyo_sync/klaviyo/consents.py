@@ -10,28 +10,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Event
-from typing import Any
 
 import pyarrow as pa
 
-from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER
-from klaviyo_sync.core.consent_reasons import CONSENT_CODES
 from klaviyo_sync.core.consent_counts import ConsentFate
+from klaviyo_sync.core.consent_reasons import CONSENT_CODES
 from klaviyo_sync.core.consent_result import BIRTH, ConsentOutcome, Ledger, dated_column, stated_column
-from klaviyo_sync.core.decisions import Action, Mode, Present, Statement, decide, mixes, needs_status
+from klaviyo_sync.core.decisions import Action, Mode, Present, Statement, decide, needs_status
 from klaviyo_sync.core.result import FATES, Fate, Outcome, Reason
 from klaviyo_sync.core.sync import Channel, Consent
 from klaviyo_sync.klaviyo.client import Klaviyo
-from klaviyo_sync.klaviyo.statuses import Identifier, Statuses, key_of, patiently
+from klaviyo_sync.klaviyo.statuses import IDENTIFIERS, Key, Statuses, key_of, keys_of, patiently
 from klaviyo_sync.klaviyo.subscriptions import DATED_SUBSCRIBES, SUBSCRIBES, UNSUBSCRIBES, Ask, Calls
 
 WITHOUT_PROFILE: dict[Fate, ConsentFate] = {"refused": "refused", "failed": "refused", "unknown": "unknown"}
-SETTLED: dict[Action, tuple[ConsentFate, str]] = {
-    "already": ("already", ""),
-    "nothing": ("nothing", ""),
-    "guard": ("guarded", "consent_guarded"),
-    "skip": ("skipped", "consent_older"),
-}
+SETTLED: dict[Action, ConsentFate] = {"already": "already", "nothing": "nothing", "guard": "guarded", "skip": "skipped"}
 
 
 @dataclass(frozen=True)
@@ -43,16 +36,15 @@ class Person:
     birth: str | None
     statements: Mapping[Channel, Statement]
 
-    def mixed(self, mode: Mode) -> bool:
-        """Whether dated and undated subscribes may both go out."""
-        return mixes(tuple(self.statements.values()), mode)
-
-    def unsure(self, mode: Mode) -> Iterator[tuple[Channel, str, Statement]]:
-        """The channels whose present status must be read, with the identifier to find it by."""
-        mixed = self.mixed(mode)
+    def unsure(self, mode: Mode) -> Iterator[tuple[Channel, Key, Statement]]:
+        """The channels whose present status must be read, with the key to find it by."""
         for channel, statement in self.statements.items():
-            if needs_status(statement, mode, mixed=mixed):
-                yield channel, self.identifiers[CHANNEL_IDENTIFIER[channel]], statement
+            if needs_status(statement, mode):
+                yield channel, key_of(channel, self.identifiers), statement
+
+    def needed(self, mode: Mode) -> list[Key]:
+        """The keys without whose status a subscribe may not go out."""
+        return [key for _, key, statement in self.unsure(mode) if statement.meaning == "subscribe"]
 
     def ask(self, channels: Mapping[Channel, datetime | None]) -> Ask:
         """The person in a call about some channels."""
@@ -101,7 +93,8 @@ def send_consent(klaviyo: Klaviyo, outcome: Outcome, consent: Consent, stop: Eve
 def people(ledger: Ledger) -> Iterator[Person]:
     """The rows that state something, each with its statements."""
     rows = ledger.rows
-    columns: dict[str, list[Any]] = {name: rows[name].to_pylist() for name in ("email", "phone_number", BIRTH) if name in rows.column_names}
+    named = {name: rows[name].to_pylist() for name in IDENTIFIERS if name in rows.column_names}
+    births: list[str | None] = rows[BIRTH].to_pylist() if BIRTH in rows.column_names else [None] * len(rows)
     stated = {channel: rows[stated_column(channel)].cast(pa.string()).to_pylist() for channel in ledger.channels}
     dates = {channel: rows[dated_column(channel)].to_pylist() for channel in ledger.channels}
     for row in range(len(rows)):
@@ -109,77 +102,58 @@ def people(ledger: Ledger) -> Iterator[Person]:
             channel: Statement(stated[channel][row], dates[channel][row]) for channel in ledger.channels if stated[channel][row]
         }
         if statements:
-            cells = {name: cells[row] for name, cells in columns.items() if cells[row] is not None}
-            yield Person(row, cells, cells.get(BIRTH), statements)
+            yield Person(row, {name: cells[row] for name, cells in named.items() if cells[row] is not None}, births[row], statements)
 
 
 def read_statuses(klaviyo: Klaviyo, imported: list[Person], mode: Mode, stop: Event | None) -> Statuses:
     """What must be known of Klaviyo before anything is sent.
 
     By e-mail address first: the profile then found tells about its phone number too. Subscribes wait until Klaviyo shows the
-    imported profile; an opt-out goes out without.
+    imported profile; an opt-out goes out without. Of who is not shown then, it is asked whether the profile is there all the
+    same, without the address or number.
     """
     statuses = Statuses()
-    wanted: dict[Identifier, set[str]] = {"email": set(), "phone_number": set()}
-    needed: dict[Identifier, set[str]] = {"email": set(), "phone_number": set()}
-    for person in imported:
-        for channel, value, statement in person.unsure(mode):
-            identifier, normalised = key_of(channel, value)
-            wanted[identifier].add(normalised)
-            if statement.meaning == "subscribe":
-                needed[identifier].add(normalised)
-    for identifier, values in wanted.items():
-        statuses.read(klaviyo, identifier, sorted(values), stop)
-    patiently(klaviyo, statuses, {identifier: sorted(values) for identifier, values in needed.items()}, stop)
+    statuses.read(klaviyo, (key for person in imported for _, key, _ in person.unsure(mode)), stop)
+    patiently(klaviyo, statuses, [key for person in imported for key in person.needed(mode)], stop)
+    unseen = [person for person in imported if not all(map(statuses.asked, person.needed(mode)))]
+    statuses.read(klaviyo, (key for person in unseen for key in keys_of(person.identifiers)), stop)
     return statuses
 
 
 def plan_person(plan: Plan, person: Person, mode: Mode, statuses: Statuses, ledger: Ledger) -> None:
     """Decides on each statement of a person: settled at once, or put into the plan."""
-    presents: dict[Channel, Present] = {}
-    unseen: set[Channel] = set()
-    for channel, value, statement in person.unsure(mode):
-        seen = statuses.of(channel, value)
-        presents[channel] = seen or Present()
-        if seen is None and statement.meaning == "subscribe":
-            unseen.add(channel)
+    presents = {channel: statuses.of(channel, key) for channel, key, _ in person.unsure(mode)}
     unsubscribes: dict[Channel, datetime | None] = {}
     subscribes: dict[Channel, datetime | None] = {}
     for channel, statement in person.statements.items():
-        action = decide(statement, presents.get(channel, Present()), mode)
-        if channel in unseen:
-            ledger.settle(person.row, channel, "unknown", reason("consent_unseen"))
-        elif action == "unsubscribe":
+        present = presents.get(channel, Present())
+        if present is None and statement.meaning == "subscribe":
+            shown = any(key in statuses.people for key in keys_of(person.identifiers))
+            fate: ConsentFate = "refused" if shown else "unknown"
+            ledger.settle(person.row, channel, fate, reason("consent_without_address" if shown else "consent_unseen"))
+            continue
+        line = decide(statement, present or Present(), mode)
+        if line.action == "unsubscribe":
             unsubscribes[channel] = None
-        elif action == "subscribe":
+        elif line.action == "subscribe":
             subscribes[channel] = statement.at
         else:
-            fate, code = SETTLED[action]
-            unreadable = action == "guard" and presents[channel].status == "unknown"
-            ledger.settle(person.row, channel, fate, reason("consent_unreadable" if unreadable else code) if code else None)
+            ledger.settle(person.row, channel, SETTLED[line.action], reason(line.code) if line.code else None)
     if unsubscribes:
         plan.unsubscribes.append(person.ask(unsubscribes))
     if subscribes:
-        plan_subscribes(plan, person, subscribes, presents, ledger)
+        plan_subscribes(plan, person, subscribes, ledger)
 
 
-def plan_subscribes(
-    plan: Plan, person: Person, subscribes: dict[Channel, datetime | None], presents: Mapping[Channel, Present], ledger: Ledger
-) -> None:
+def plan_subscribes(plan: Plan, person: Person, subscribes: dict[Channel, datetime | None], ledger: Ledger) -> None:
     """Puts a person's subscribes into one call, since Klaviyo ignores a second one within 30 minutes.
 
     When some have dates and some have none, all go without: with made-up dates the undated ones would escape double opt-in. The
-    dated ones were compared with what Klaviyo holds before. If that could not be read, they go alone, for Klaviyo to compare.
+    dated ones were compared with what Klaviyo holds before.
     """
-    undated: list[Channel] = [channel for channel, at in subscribes.items() if at is None]
     dated: list[Channel] = [channel for channel, at in subscribes.items() if at is not None]
-    if not undated:
+    if len(dated) == len(subscribes):
         plan.dated.append(person.ask(subscribes))
-        return
-    if any(presents.get(channel, Present()).status == "unknown" for channel in dated):
-        for channel in undated:
-            ledger.settle(person.row, channel, "refused", reason("consent_mixed"))
-        plan.dated.append(person.ask({channel: subscribes[channel] for channel in dated}))
         return
     ledger.undated.update((person.row, channel) for channel in dated)
     plan.undated.append(person.ask(dict.fromkeys(subscribes)))

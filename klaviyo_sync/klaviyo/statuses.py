@@ -7,7 +7,8 @@ changed a moment ago may be shown late (one to three minutes were seen).
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from threading import Event
@@ -22,8 +23,9 @@ from klaviyo_sync.klaviyo.attribution import normal
 from klaviyo_sync.klaviyo.client import Klaviyo, Request
 from klaviyo_sync.klaviyo.limits import PROFILES
 
-Identifier = Literal["email", "phone_number"]
-People = dict[tuple[Identifier, str], dict[Channel, Present]]
+Identifier = Literal["email", "phone_number", "external_id"]
+Key = tuple[Identifier, str]
+People = dict[Key, dict[Channel, Present]]
 
 PER_CALL = 100
 LONGEST_QUERY = 6_000  # bytes; servers on the way commonly take 8,000 for a whole address
@@ -48,27 +50,34 @@ for _name in ("urllib3.connectionpool", "urllib3.util.retry"):
 
 @dataclass
 class Statuses:
-    """What was read so far: presents by identifier and channel, identifiers that Klaviyo refused to look up, and the requests."""
+    """What was read so far: presents by key and channel, keys that Klaviyo refused to look up, and the requests."""
 
     people: People = field(default_factory=dict)
-    unreadable: set[tuple[Identifier, str]] = field(default_factory=set)
+    unreadable: set[Key] = field(default_factory=set)
     requests: int = 0
 
-    def read(self, klaviyo: Klaviyo, identifier: Identifier, values: Iterable[str], stop: Event | None = None) -> None:
-        """Reads those of the values (as `key_of` gives them) that are not known yet. Errors as for `Klaviyo.request`."""
-        parts = cut([value for value in dict.fromkeys(values) if not self.asked(identifier, value)])
-        while parts:
-            part = parts.pop()
-            answer = klaviyo.request(asking(identifier, part), stop)
-            self.requests += answer.attempts
-            found = () if isinstance(answer, Rejection) else answer.resources
-            cut_short = isinstance(answer, Rejection) or (answer.next is not None and len(found) >= PER_CALL and len(part) < PER_CALL)
-            if cut_short and len(part) > 1:
-                parts += [part[: len(part) // 2], part[len(part) // 2 :]]
-            elif isinstance(answer, Rejection):
-                self.unreadable.add((identifier, part[0]))
-            for profile in found:
-                self._add(attributes(profile))
+    def read(self, klaviyo: Klaviyo, keys: Iterable[Key], stop: Event | None = None) -> None:
+        """Reads those of the keys that are not known yet, one identifier after the other. Errors as for `Klaviyo.request`."""
+        wanted: dict[Identifier, set[str]] = {identifier: set() for identifier in IDENTIFIERS}
+        for identifier, value in keys:
+            wanted[identifier].add(value)
+        for identifier, values in wanted.items():
+            parts = cut(sorted(value for value in values if not self.asked((identifier, value))))
+            while parts:
+                parts += self._read(klaviyo, identifier, parts.pop(), stop)
+
+    def _read(self, klaviyo: Klaviyo, identifier: Identifier, part: list[str], stop: Event | None) -> list[list[str]]:
+        """Takes in one answer; what of it is to be asked again in smaller parts."""
+        answer = klaviyo.request(asking(identifier, part), stop)
+        self.requests += answer.attempts
+        found = () if isinstance(answer, Rejection) else answer.resources
+        for profile in found:
+            self._add(attributes(profile))
+        if isinstance(answer, Rejection) and len(part) == 1:
+            self.unreadable.add((identifier, part[0]))
+            return []
+        cut_short = isinstance(answer, Rejection) or (answer.next is not None and len(found) >= PER_CALL and len(part) < PER_CALL)
+        return [part[: len(part) // 2], part[len(part) // 2 :]] if cut_short and len(part) > 1 else []
 
     def _add(self, profile: Json) -> None:
         """Takes in a profile. When several share an identifier, whatever speaks against sending counts."""
@@ -77,23 +86,27 @@ class Statuses:
                 held = self.people.setdefault((identifier, normal(identifier, value)), {})
                 for channel in CHANNELS:
                     if CHANNEL_IDENTIFIER[channel] == identifier:
-                        here = present(mapping(profile.get("subscriptions")), channel)
+                        here = present(profile.get("subscriptions"), channel)
                         held[channel] = worse(held[channel], here) if channel in held else here
 
-    def of(self, channel: Channel, value: str) -> Present | None:
-        """What Klaviyo holds for a channel of the person with this identifier; None when no profile has it (or it was not read)."""
-        key = key_of(channel, value)
+    def of(self, channel: Channel, key: Key) -> Present | None:
+        """What Klaviyo holds for a channel of the person with this key; None when no profile has it (or it was not read)."""
         return Present() if key in self.unreadable else self.people.get(key, {}).get(channel)
 
-    def asked(self, identifier: Identifier, value: str) -> bool:
-        """Whether Klaviyo has shown somebody with this identifier, or refused to look it up."""
-        return (identifier, value) in self.people or (identifier, value) in self.unreadable
+    def asked(self, key: Key) -> bool:
+        """Whether Klaviyo has shown somebody with this key, or refused to look it up."""
+        return key in self.people or key in self.unreadable
 
 
-def key_of(channel: Channel, value: str) -> tuple[Identifier, str]:
-    """How people are found for a channel."""
+def key_of(channel: Channel, identifiers: Mapping[str, str]) -> Key:
+    """How a person is found for a channel."""
     identifier: Identifier = "email" if CHANNEL_IDENTIFIER[channel] == "email" else "phone_number"
-    return identifier, normal(identifier, value)
+    return identifier, normal(identifier, identifiers[identifier])
+
+
+def keys_of(identifiers: Mapping[str, str]) -> list[Key]:
+    """All ways to find a person."""
+    return [(identifier, normal(identifier, identifiers[identifier])) for identifier in IDENTIFIERS if identifier in identifiers]
 
 
 def quoted(value: str) -> str:
@@ -123,31 +136,38 @@ def asking(identifier: Identifier, values: Sequence[str]) -> Request:
         params={
             "filter": f"any({identifier},[{','.join(map(quoted, values))}])",
             "additional-fields[profile]": "subscriptions",
-            "fields[profile]": "email,phone_number,subscriptions",
+            "fields[profile]": ",".join(dict.fromkeys(("email", "phone_number", identifier, "subscriptions"))),
             "page[size]": str(PER_CALL),
         },
     )
 
 
-def present(subscriptions: Json, channel: Channel) -> Present:
-    """What the `subscriptions` of a profile say of a channel. One that it does not name was never subscribed.
+def present(subscriptions: object, channel: Channel) -> Present:
+    """What the `subscriptions` of a profile say of a channel: unknown when there are none, never subscribed when they do not name it.
 
-    An opt-out counts from the latest date beside it, a subscribe from the date of the consent itself.
+    An opt-out counts from the latest date beside it, a subscribe from the date of the consent itself. Who left one list only is
+    suppressed there, which a subscribe would lift as well.
     """
+    if not isinstance(subscriptions, dict):
+        return Present()
     medium, _, purpose = channel.partition("_")
     held = mapping(mapping(subscriptions.get(medium)).get(purpose))
     said = text(held.get("consent")) or "NEVER_SUBSCRIBED"
     status = STATUSES.get(said, "unknown")
     consented, updated = moment(held.get("consent_timestamp")), moment(held.get("last_updated"))
     at = max((date for date in (consented, updated) if date), default=None) if status == "UNSUBSCRIBED" else consented
-    listed = held.get("suppression")
-    reasons = [mapping(one) for one in listed] if isinstance(listed, list) else []
-    return Present(status, at, tuple(Suppression(text(one.get("reason")), moment(one.get("timestamp"))) for one in reasons))
+    return Present(status, at, (*suppressions(held.get("suppression")), *suppressions(held.get("list_suppressions"))))
+
+
+def suppressions(listed: object) -> Iterator[Suppression]:
+    """The suppressions of a list of Klaviyo's."""
+    for one in map(mapping, listed if isinstance(listed, list) else ()):
+        yield Suppression(text(one.get("reason")), moment(one.get("timestamp")))
 
 
 def worse(one: Present, other: Present) -> Present:
     """Of two profiles' presents the one that speaks more against sending, with the suppressions of both."""
-    first = min(one, other, key=lambda held: WORST_FIRST.index(held.status))
+    first = min(one, other, key=lambda held: (WORST_FIRST.index(held.status), -held.at.timestamp() if held.at else -math.inf))
     return first._replace(suppressions=one.suppressions + other.suppressions)
 
 
@@ -160,14 +180,11 @@ def moment(value: object) -> datetime | None:
     return found.replace(tzinfo=timezone.utc) if found.tzinfo is None else found.astimezone(timezone.utc)
 
 
-def patiently(klaviyo: Klaviyo, statuses: Statuses, wanted: Mapping[Identifier, Iterable[str]], stop: Event | None = None) -> None:
+def patiently(klaviyo: Klaviyo, statuses: Statuses, wanted: Sequence[Key], stop: Event | None = None) -> None:
     """Reads again those of some people whom Klaviyo does not show yet although they were just imported."""
     for wait in WAITS:
-        missing: dict[Identifier, list[str]] = {
-            identifier: [value for value in values if not statuses.asked(identifier, value)] for identifier, values in wanted.items()
-        }
-        if not any(missing.values()):
+        missing = [key for key in wanted if not statuses.asked(key)]
+        if not missing:
             return
         klaviyo.pause(wait, stop)
-        for identifier, values in missing.items():
-            statuses.read(klaviyo, identifier, values, stop)
+        statuses.read(klaviyo, missing, stop)

@@ -16,8 +16,8 @@ from typing import Literal
 import orjson
 
 from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER
-from klaviyo_sync.core.consent_reasons import saying
 from klaviyo_sync.core.consent_counts import ConsentFate
+from klaviyo_sync.core.consent_reasons import saying
 from klaviyo_sync.core.consent_result import BIRTH, Ledger
 from klaviyo_sync.core.errors import Refused
 from klaviyo_sync.core.result import Reason

@@ -63,7 +63,9 @@ class Consenting:
         if said := self.judge(asked):
             return said
         if asked.method == "GET":
-            identifier, listed = re.fullmatch(r"any\((email|phone_number),\[(.*)\]\)", asked.query["filter"], re.DOTALL).groups()  # type: ignore[union-attr]
+            asks = re.fullmatch(r"any\((email|phone_number|external_id),\[(.*)\]\)", asked.query["filter"], re.DOTALL)
+            assert asks
+            identifier, listed = asks.groups()
             wanted = set(orjson.loads(f"[{listed}]"))
             found = [profile for profile in self.profiles if (profile.get(identifier) or "").lower() in wanted]
             data = [{"type": "profile", "id": str(number), "attributes": profile} for number, profile in enumerate(found)]
@@ -97,7 +99,7 @@ def outcome(rows: Sequence[Mapping[str, Any]], fates: Sequence[Fate] = ()) -> Ou
     """An outcome whose rows state `channel=(meaning, date or None)`; all of them imported if nothing else is said."""
     channels: dict[Channel, None] = {name: None for row in rows for name in row if "_" in name and isinstance(row[name], tuple)}  # type: ignore[misc]
     columns: dict[str, Any] = {"window": pa.array([0] * len(rows), pa.int32())}
-    for name in ("email", "phone_number", BIRTH):
+    for name in ("email", "phone_number", "external_id", BIRTH):
         columns[name] = pa.array([row.get(name) for row in rows], pa.string())
     for channel in channels:
         words = [row.get(channel, (None, None)) for row in rows]
@@ -117,10 +119,20 @@ LATER, EARLIER = "2026-05-02T00:00:00Z", "2026-04-01T00:00:00Z"
 PLACE = "/data/attributes/profiles/data"
 
 
+def show(script: Consenting, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Gives Klaviyo the profiles of some rows that it does not have, as their import has done."""
+    held = {one[name].lower() for one in script.profiles for name in ("email", "phone_number") if one[name]}
+    for row in rows:
+        if not held & {str(row.get(name)).lower() for name in ("email", "phone_number")}:
+            script.profiles.append(profile(row.get("email"), row.get("phone_number")))
+
+
 def run(
-    script: Consenting, rows: Sequence[Mapping[str, Any]], consent: Consent = GUARD, fates: Sequence[Fate] = ()
+    script: Consenting, rows: Sequence[Mapping[str, Any]], consent: Consent = GUARD, fates: Sequence[Fate] = (), *, shown: bool = True
 ) -> tuple[ConsentOutcome, Scripted]:
-    """Sends the consent of some rows; everything is accounted for."""
+    """Sends the consent of some rows; everything is accounted for. Klaviyo shows their profiles, or only those it has already."""
+    if shown:
+        show(script, rows)
     with serving(script) as server, quick(server.url) as (klaviyo, _):
         found = send_consent(klaviyo, outcome(rows, fates), consent)
     stated = sum(isinstance(value, tuple) for row in rows for value in row.values())

@@ -6,6 +6,7 @@ import gc
 import logging
 import tracemalloc
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from consenting_klaviyo import (
@@ -32,11 +33,12 @@ from consenting_klaviyo import (
     profile,
     run,
 )
-from scripted_klaviyo import Says, errors, quick, serving
+from scripted_klaviyo import Asked, Says, errors, quick, serving
 
 from klaviyo_sync.core.errors import Unavailable
 from klaviyo_sync.core.sync import Consent
 from klaviyo_sync.klaviyo.consents import send_consent
+from klaviyo_sync.klaviyo.statuses import WAITS
 
 
 @pytest.mark.parametrize("reason", ["UNSUBSCRIBE", "SPAM_REPORT", "USER_SUPPRESSED", "HARD_BOUNCE", "INVALID_EMAIL"])
@@ -79,7 +81,7 @@ def test_on_a_tie_the_opt_out_wins() -> None:
 
 
 def test_modes() -> None:
-    """`ignore` sends no undated subscribe and `resubscribe` every one; neither reads anything."""
+    """`ignore` sends no undated subscribe and `resubscribe` every one; neither reads anything for them."""
     for mode, fate in (("ignore", "nothing"), ("resubscribe", "sent")):
         script = Consenting([profile(ADA, email_marketing=("UNSUBSCRIBED", LATER))])
         found, server = run(script, [{"email": ADA, "email_marketing": IN}], Consent(email_marketing="e", undated=mode))  # type: ignore[arg-type]
@@ -116,14 +118,14 @@ def test_the_calls() -> None:
 
 
 def test_fewest_requests() -> None:
-    """1,000 a subscribe call, 100 an unsubscribe call, 100 a reading; nothing is read for dated subscribes."""
+    """1,000 a subscribe call, 100 an unsubscribe call, 100 a reading; nothing is read for an undated unsubscribe."""
     many = [f"p{n}@shop.example" for n in range(2_500)]
     _, server = run(Consenting(), [{"email": email, "email_marketing": IN_MAY} for email in many])
-    assert [len(people(asked)) for asked in server.asked] == [1_000, 1_000, 500]
+    assert [asked.method for asked in server.asked] == ["GET"] * 25 + ["POST"] * 3
+    assert [len(people(asked)) for asked in server.bodies(SUBSCRIBE)] == [1_000, 1_000, 500]
     _, server = run(Consenting(), [{"email": email, "email_marketing": OUT} for email in many[:250]])
     assert [len(people(asked)) for asked in server.asked] == [100, 100, 50]
-    script = Consenting([profile(email) for email in many[:250]])
-    _, server = run(script, [{"email": email, "email_marketing": IN} for email in many[:250]])
+    _, server = run(Consenting(), [{"email": email, "email_marketing": IN} for email in many[:250]])
     assert [asked.method for asked in server.asked] == ["GET", "GET", "GET", "POST"]
 
 
@@ -144,11 +146,85 @@ def test_unimported_profiles_keep_their_statements() -> None:
 
 
 def test_profiles_that_klaviyo_does_not_show_are_unknown() -> None:
-    """Somebody whose profile is not shown is not subscribed without a date; an opt-out goes out all the same."""
-    found, server = run(Consenting(), [{"email": ADA, "email_marketing": IN}, {"email": BOB, "email_marketing": OUT_MAY}])
-    assert fates(found) == [{"email_marketing": "unknown"}, {"email_marketing": "sent"}]
-    assert codes(found) == {(0, "email_marketing"): "consent_unseen"}
-    assert len([asked for asked in server.asked if asked.method == "GET"]) == 6
+    """Somebody whose profile is not shown in a minute is not subscribed, with or without a date; an opt-out goes out all the same."""
+    rows = [{"email": f"{n}{ADA}", "email_marketing": said} for n, said in enumerate((IN, IN_MAY, OUT_MAY))]
+    found, server = run(Consenting(), rows, shown=False)
+    assert fates(found) == [{"email_marketing": "unknown"}, {"email_marketing": "unknown"}, {"email_marketing": "sent"}]
+    assert set(codes(found).values()) == {"consent_unseen"}
+    assert len([asked for asked in server.asked if asked.method == "GET"]) == 1 + len(WAITS) + 1
+
+
+@pytest.mark.parametrize("said", [IN, IN_MAY])
+def test_profiles_that_klaviyo_shows_late(said: tuple[str, object]) -> None:
+    """Who is shown on a later look is subscribed; only who is missing is asked for again."""
+    script = Consenting([profile(ADA)])
+    rows = [{"email": ADA, "email_marketing": said}, {"email": BOB, "email_marketing": said}]
+    looks: list[str] = []
+
+    def late(asked: Asked) -> None:
+        if asked.method == "GET":
+            looks.append(asked.query["filter"])
+            if len(looks) == 3:
+                script.profiles.append(profile(BOB))
+
+    script.judge = late
+    found, _ = run(script, rows, shown=False)
+    assert fates(found) == [{"email_marketing": "sent"}] * 2
+    assert looks == [f'any(email,["{ADA}","{BOB}"])', f'any(email,["{BOB}"])', f'any(email,["{BOB}"])']
+
+
+@pytest.mark.parametrize("identifiers", [{"email": ADA}, {"external_id": "7"}])
+def test_a_number_that_klaviyo_did_not_take(identifiers: dict[str, str]) -> None:
+    """A profile that is shown without the number of the statement is no open question: running the window again would not help."""
+    script = Consenting([{**profile(None), **identifiers}])
+    row = {**identifiers, "phone_number": PHONE, "sms_marketing": IN_MAY}
+    found, server = run(script, [row], shown=False)
+    assert fates(found) == [{"sms_marketing": "refused"}]
+    assert codes(found) == {(0, "sms_marketing"): "consent_without_address"}
+    assert not server.bodies(SUBSCRIBE)
+
+
+@pytest.mark.parametrize(
+    ("held", "said", "fate", "code"),
+    [
+        ({"suppression": [{"reason": "USER_SUPPRESSED", "timestamp": LATER}]}, IN_MAY, "skipped", "consent_older"),
+        ({"suppression": [{"reason": "USER_SUPPRESSED", "timestamp": EARLIER}]}, IN_MAY, "sent", None),
+        ({"suppression": [{"reason": "USER_SUPPRESSED"}]}, IN_MAY, "skipped", "consent_older"),
+        ({"suppression": [{"reason": "HARD_BOUNCE", "timestamp": EARLIER}]}, IN_MAY, "guarded", "consent_undeliverable"),
+        ({"suppression": [{"reason": "HARD_BOUNCE", "timestamp": EARLIER}]}, IN, "guarded", "consent_undeliverable"),
+        ({"list_suppressions": [{"list_id": "Y6nRLr", "reason": "UNSUBSCRIBE", "timestamp": LATER}]}, IN_MAY, "skipped", "consent_older"),
+        ({"list_suppressions": [{"list_id": "Y6nRLr", "reason": "UNSUBSCRIBE", "timestamp": EARLIER}]}, IN, "guarded", "consent_guarded"),
+        ({"consent": "SOMETHING_NEW"}, IN_MAY, "guarded", "consent_unreadable"),
+        (
+            {"consent": "SUBSCRIBED", "consent_timestamp": EARLIER, "suppression": [{"reason": "SPAM_REPORT", "timestamp": EARLIER}]},
+            IN_MAY,
+            "guarded",
+            "consent_suppressed",
+        ),
+        ({"consent": "UNSUBSCRIBED", "consent_timestamp": EARLIER, "last_updated": LATER}, IN_MAY, "skipped", "consent_older"),
+    ],
+)
+def test_what_klaviyo_holds_is_read_before_a_dated_subscribe(held: dict[str, Any], said: Any, fate: str, code: str | None) -> None:
+    """Klaviyo compares dates with opt-outs only: suppressions, and what is not known, are compared before anything is sent."""
+    cell = {"consent": "NEVER_SUBSCRIBED", "consent_timestamp": None, **held}
+    found, server = run(Consenting([profile(ADA, email_marketing=cell)]), [{"email": ADA, "email_marketing": said}])
+    assert fates(found) == [{"email_marketing": fate}]
+    assert codes(found) == ({} if code is None else {(0, "email_marketing"): code})
+    assert bool(server.bodies(SUBSCRIBE)) == (fate == "sent")
+
+
+def test_a_profile_without_subscriptions_is_not_known() -> None:
+    """When Klaviyo shows a profile and nothing of its consent, nobody is subscribed."""
+    found, server = run(Consenting([{"email": ADA, "phone_number": None}]), [{"email": ADA, "email_marketing": IN}])
+    assert codes(found) == {(0, "email_marketing"): "consent_unreadable"}
+    assert not server.bodies(SUBSCRIBE)
+
+
+def test_a_newer_opt_out_refreshes_an_older_one() -> None:
+    """Klaviyo then holds the date that keeps older subscribes away; an opt-out that Klaviyo has as new is not sent again."""
+    script = Consenting([profile(ADA, email_marketing=("UNSUBSCRIBED", EARLIER)), profile(BOB, email_marketing=("UNSUBSCRIBED", LATER))])
+    found, _ = run(script, [{"email": ADA, "email_marketing": OUT_MAY}, {"email": BOB, "email_marketing": OUT_MAY}])
+    assert fates(found) == [{"email_marketing": "sent"}, {"email_marketing": "already"}]
 
 
 def test_a_dated_and_an_undated_channel_share_a_call() -> None:
@@ -171,12 +247,13 @@ def test_an_outage_is_not_a_fate() -> None:
         run(Consenting(judge=lambda _: Says(503)), [{"email": ADA, "email_marketing": IN_MAY}])
 
 
-def test_an_address_that_klaviyo_cannot_look_up_is_guarded() -> None:
+@pytest.mark.parametrize("said", [IN, IN_MAY])
+def test_an_address_that_klaviyo_cannot_look_up_is_guarded(said: tuple[str, object]) -> None:
     """A refused lookup is halved down to the one at fault; the others are read."""
     people_ = [f"p{n}@shop.example" for n in range(8)]
     judge = lambda asked: Says(400, errors(("/", "Invalid filter"))) if people_[5] in asked.query.get("filter", "") else None  # noqa: E731
     script = Consenting([profile(email) for email in people_], judge)
-    found, _ = run(script, [{"email": email, "email_marketing": IN} for email in people_])
+    found, _ = run(script, [{"email": email, "email_marketing": said} for email in people_])
     assert [one["email_marketing"] for one in fates(found)] == ["sent"] * 5 + ["guarded"] + ["sent"] * 2
     assert codes(found) == {(5, "email_marketing"): "consent_unreadable"}
 
@@ -201,7 +278,7 @@ def test_no_address_in_any_log(caplog: pytest.LogCaptureFixture) -> None:
 def test_dates_keep_their_fractions() -> None:
     """A date goes out in UTC as it was stated."""
     _, server = run(Consenting(), [{"email": ADA, "email_marketing": ("subscribe", AT + timedelta(microseconds=250_000))}])
-    assert b'"consented_at":"2026-05-01T12:00:00.250000Z"' in server.asked[0].body
+    assert b'"consented_at":"2026-05-01T12:00:00.250000Z"' in server.bodies(SUBSCRIBE)[0].body
 
 
 def test_nothing_is_kept_from_batch_to_batch() -> None:
