@@ -14,7 +14,7 @@ from rich.console import Console
 
 from klaviyo_sync.core.errors import KlaviyoSyncError
 from klaviyo_sync.demo import serving
-from klaviyo_sync.demo.account import API_KEY, account
+from klaviyo_sync.demo.account import API_KEY, account, refuse
 from klaviyo_sync.demo.expectation import Sample
 from klaviyo_sync.demo.folder import CONFIGURATION, WAREHOUSE, lay_out
 from klaviyo_sync.demo.story import imports, timed
@@ -58,7 +58,11 @@ def run(console: Console, stack: ExitStack, folder: Path, people: int, port: int
         KLAVIYO_SYNC_CONFIG=str(folder / CONFIGURATION), KLAVIYO_API_KEY=API_KEY, KLAVIYO_BASE_URL=url, DAGSTER_HOME=str(folder)
     )
     os.chdir(folder)  # dagster.yaml keeps its history relative to where Dagster is started
-    wrong = imports(console, Sample(folder / WAREHOUSE), url, now)
+    sample = Sample(folder / WAREHOUSE)
+    for refuser in sample.refusers():
+        refuse(url, refuser)
+        console.print(f"{refuser.email} opts out of it by their own hand; the warehouse goes on to say Subscribe", markup=False)
+    wrong = imports(console, sample, url, now)
     console.print(
         f"{'Everything adds up' if not wrong else 'Something does NOT add up'}, after {time.monotonic() - began:.0f} s.",
         style="red" if wrong else "green",

@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from klaviyo_sync.demo.expectation import NOT_STORED, Person
+from klaviyo_sync.demo.expectation import NOT_STORED, Person, Refuser
 from klaviyo_sync.sandbox import Sandbox, serve
 
 API_KEY = "pk_demo_of_the_sandbox"
@@ -56,6 +56,26 @@ class Questions:
             audiences=properties.get("Audiences"),
         )
 
+    def consent(self, email: str) -> dict[str, str]:
+        """What the account holds of someone's consent, by channel; empty when it knows nobody of this address."""
+        found = self.get("/api/profiles", filter=f'equals(email,"{email}")', **{"additional-fields[profile]": "subscriptions"})
+        held = found[0]["attributes"]["subscriptions"] if found else {}
+        return {f"{medium}_marketing": held[medium]["marketing"]["consent"] for medium in ("email", "sms") if medium in held}
+
     def members(self, list_id: str) -> int:
         """How many profiles a list has."""
         return self.get(f"/api/lists/{list_id}", **{"additional-fields[list]": "profile_count"})["attributes"]["profile_count"]
+
+
+def refuse(url: str, refuser: Refuser) -> None:
+    """Someone becomes a profile of the account and then opts out by their own hand: of mail, and of texts if they gave a number."""
+    attributes = {name: value for name, value in refuser._asdict().items() if value is not None}
+    post(f"{url}/api/profile-import", {"data": {"type": "profile", "attributes": attributes}})
+    for channel, person in (("email_marketing", refuser.email), ("sms_marketing", refuser.phone_number)):
+        if person is not None:
+            post(f"{url}/sandbox/consent", {"person": person, "channel": channel, "consent": "UNSUBSCRIBED"})
+
+
+def post(address: str, body: object) -> None:
+    """Sends JSON; raises when it was not taken."""
+    requests.post(address, json=body, headers=HEADERS, timeout=TIMEOUT).raise_for_status()

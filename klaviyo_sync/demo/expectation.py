@@ -35,7 +35,27 @@ class Person(NamedTuple):
     audiences: object
 
 
-COUNTS = """
+class ExpectedConsent(NamedTuple):
+    """The counts of one sync's statements for one channel, over all windows of the demo."""
+
+    channel: str
+    stated: int
+    subscribed: int
+    unsubscribed: int
+    guarded: int
+    skipped: int
+    refused: int
+    rejected: int
+
+
+class Refuser(NamedTuple):
+    """Someone who said no to Klaviyo itself, whatever the warehouse says. `phone_number` is there for who also said no to texts."""
+
+    email: str
+    phone_number: str | None
+
+
+KNOWN = """
     WITH known AS (
         SELECT *,
             printf('C-%06d', person) LIKE $not_stored || '%' AND sync <> 'segments' AS not_stored,
@@ -43,6 +63,9 @@ COUNTS = """
         FROM sample.rows
         WHERE sync = $sync AND modified_at <= $now
     )
+"""
+
+COUNTS = """
     SELECT
         count(*),
         count(*) FILTER (NOT rejected AND age = 1 AND NOT not_stored),
@@ -52,6 +75,37 @@ COUNTS = """
     FROM known
     WHERE modified_at < $until
 """
+
+CONSENT = """
+    , newest AS (SELECT *, unnest(stated, recursive := true) FROM known WHERE (rejected OR age = 1) AND modified_at < $until),
+    judged AS (
+        SELECT
+            channel,
+            meaning,
+            CASE
+                WHEN rejected OR wrong THEN 'rejected'
+                WHEN not_stored THEN 'refused'
+                WHEN meaning = 'unsubscribe' OR no.n IS NULL OR (channel = 'sms_marketing' AND NOT no.sms) THEN 'sent'
+                WHEN newest.dated THEN 'skipped'
+                ELSE 'guarded'
+            END AS fate
+        FROM newest LEFT JOIN sample.opted_out AS no ON no.n = person
+    )
+    SELECT
+        channel,
+        count(*),
+        count(*) FILTER (fate = 'sent' AND meaning = 'subscribe'),
+        count(*) FILTER (fate = 'sent' AND meaning = 'unsubscribe'),
+        count(*) FILTER (fate = 'guarded'),
+        count(*) FILTER (fate = 'skipped'),
+        count(*) FILTER (fate = 'refused'),
+        count(*) FILTER (fate = 'rejected')
+    FROM judged
+    GROUP BY channel
+    ORDER BY channel
+"""
+
+REFUSERS = "SELECT no.email, CASE WHEN no.sms THEN phone_e164 END FROM sample.opted_out AS no JOIN sample.people USING (n) ORDER BY n"
 
 PEOPLE = """
     SELECT email, first_name, phone_e164, city, balance::DOUBLE, segments, score, audiences::JSON::VARCHAR[]
@@ -77,8 +131,17 @@ class Sample:
 
     def counts(self, sync: str, until: datetime, now: datetime) -> Expected:
         """What must become of the rows of one sync that were changed before `until`, `now` being the time of the import."""
-        found = self.rows(COUNTS, {"sync": sync, "until": until, "now": now, "not_stored": NOT_STORED})
+        found = self.rows(KNOWN + COUNTS, {"sync": sync, "until": until, "now": now, "not_stored": NOT_STORED})
         return Expected(*found[0])
+
+    def consent(self, sync: str, until: datetime, now: datetime) -> list[ExpectedConsent]:
+        """The same of what the newest rows state about consent, a line per channel."""
+        found = self.rows(KNOWN + CONSENT, {"sync": sync, "until": until, "now": now, "not_stored": NOT_STORED})
+        return [ExpectedConsent(*row) for row in found]
+
+    def refusers(self) -> list[Refuser]:
+        """Those whose rows say Subscribe, and who have said no to Klaviyo itself."""
+        return [Refuser(*row) for row in self.rows(REFUSERS, {})]
 
     def people(self, number: int, until: datetime) -> list[Person]:
         """So many people who are clean in every dataset, and in whom nothing changed since `until`."""

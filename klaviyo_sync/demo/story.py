@@ -16,7 +16,7 @@ from klaviyo_sync.core.windows import windows
 from klaviyo_sync.demo.account import Questions
 from klaviyo_sync.demo.expectation import Sample
 from klaviyo_sync.demo.running import materialise, plan, results
-from klaviyo_sync.demo.telling import tell_comparison, tell_members, tell_people, tell_sync
+from klaviyo_sync.demo.telling import tell_comparison, tell_consent, tell_members, tell_people, tell_refusers, tell_sync
 
 ASKED_ABOUT = 5
 ORDER = ("crm_contacts", "loyalty_members", "churn_scores", "segments")
@@ -58,6 +58,10 @@ def tell(
     ends = {sync.name: list(windows(sync, now))[-1].end for sync in syncs}
     totals = {sync.name: tell_sync(console, sync, results(instance, sync, now)) for sync in syncs}
     wrong = tell_comparison(console, [(name, sample.counts(name, ends[name], now), total) for name, total in totals.items()])
+    for sync in syncs:
+        if sync.consent:
+            wrong += tell_consent(console, sync, sample.consent(sync.name, ends[sync.name], now), totals[sync.name])
+    wrong += tell_refusers(console, [(refuser, questions.consent(refuser.email)) for refuser in sample.refusers()])
     lists = [(sync.name, sync.list_id, totals[sync.name].imported, questions.members(sync.list_id)) for sync in syncs if sync.list_id]
     wrong += tell_members(console, lists)
     return wrong + tell_people(

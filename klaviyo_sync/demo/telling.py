@@ -10,10 +10,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from klaviyo_sync.core.issues import CODES
+from klaviyo_sync.core.consent_counts import ConsentCounts
+from klaviyo_sync.core.consent_reasons import ALL_CODES
 from klaviyo_sync.core.result import Result
 from klaviyo_sync.core.sync import Sync
-from klaviyo_sync.demo.expectation import Expected, Person
+from klaviyo_sync.demo.expectation import Expected, ExpectedConsent, Person, Refuser
 from klaviyo_sync.orchestration.stored import Stored
 from klaviyo_sync.orchestration.verdicts import counted
 
@@ -69,7 +70,7 @@ def tell_sync(console: Console, sync: Sync, stored: Mapping[str, Stored]) -> Res
     made.add_row(f"all {len(stored)} windows", *numbers(total), style="bold")
     console.print(made)
     for (column, code), count in islice(total.issues.most_common(), REASONS):
-        console.print(f"  {count:>6,}  {column or 'profile'}: {code}. {CODES[code].message}", markup=False, soft_wrap=True)
+        console.print(f"  {count:>6,}  {column or 'profile'}: {code}. {ALL_CODES[code].message}", markup=False, soft_wrap=True)
     if len(total.issues) > REASONS:
         console.print(f"          and {len(total.issues) - REASONS} more reasons", markup=False)
     files = [one.rejects_file for one in stored.values() if one.rejects_file]
@@ -102,6 +103,36 @@ def tell_comparison(console: Console, compared: Sequence[tuple[str, Expected, Re
         cells = [f"{want:,}" if want == got else f"{got:,} instead of {want:,}" for want, got in zip(expected, found, strict=True)]
         made.add_row(sync, *cells, "yes" if right else "NO", style=None if right else "red")
     console.print(made)
+    console.print()
+    return wrong
+
+
+def tell_consent(console: Console, sync: Sync, expected: Sequence[ExpectedConsent], result: Result) -> int:
+    """Prints what must become of the statements of consent, beside what did. How many channels differ."""
+    counted_parts = ExpectedConsent._fields[1:]
+    title = f"What the newest rows of {sync.name} state about consent, and what became of it"
+    made = table(console, title, "channel", *(f"{part}>" for part in counted_parts), "adds up")
+    wrong = 0
+    for line in expected:
+        counts = next((counts for channel, counts in result.consent.items() if channel == line.channel), ConsentCounts())
+        found = [getattr(counts, part) for part in counted_parts]
+        right = found == list(line[1:]) and counts.balanced
+        wrong += not right
+        cells = [f"{want:,}" if want == got else f"{got:,} instead of {want:,}" for want, got in zip(line[1:], found, strict=True)]
+        made.add_row(line.channel, *cells, "yes" if right else "NO", style=None if right else "red")
+    console.print(made)
+    return wrong
+
+
+def tell_refusers(console: Console, refusers: Sequence[tuple[Refuser, Mapping[str, str]]]) -> int:
+    """Prints what Klaviyo holds of those who opted out by their own hand. How many were brought back."""
+    wrong = 0
+    for refuser, held in refusers:
+        channels = ("email_marketing", "sms_marketing") if refuser.phone_number else ("email_marketing",)
+        stayed_out = all(held.get(channel) == "UNSUBSCRIBED" for channel in channels)
+        wrong += not stayed_out
+        verdict = f"stays out ({', '.join(channels)}), although the warehouse says Subscribe" if stayed_out else "was BROUGHT BACK"
+        console.print(f"Klaviyo, asked about {refuser.email}: {verdict}", style=None if stayed_out else "red", markup=False, soft_wrap=True)
     console.print()
     return wrong
 

@@ -19,6 +19,7 @@ import requests
 from klaviyo_sync.config import load
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.demo.folder import lay_out
+from klaviyo_sync.demo.warehouse import OPTED_OUT
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 240
@@ -76,8 +77,15 @@ def test_the_demo_adds_up(ended: Ended) -> None:
     """Every sync's counts are those that the sample foretells, and what Klaviyo holds is what the warehouse holds."""
     syncs = list((REPOSITORY / "syncs").glob("*.yaml"))
     assert "Everything adds up" in ended.told, ended.told
-    assert len(re.findall(r"^\w+ +[\d, ]+ yes *$", ended.told, re.MULTILINE)) == len(syncs), ended.told
+    channels = ("email_marketing", "sms_marketing")
+    assert len(re.findall(r"^\w+ +[\d, ]+ yes *$", ended.told, re.MULTILINE)) == len(syncs) + len(channels), ended.told
     assert len(re.findall(r"as in the warehouse$", ended.told, re.MULTILINE)) == 5, ended.told
+
+
+def test_who_opted_out_stays_out(ended: Ended) -> None:
+    """Nobody who said no to Klaviyo itself is brought back by a warehouse that goes on to say Subscribe."""
+    assert len(re.findall(r"opts out of it by their own hand", ended.told)) == len(OPTED_OUT), ended.told
+    assert len(re.findall(r"stays out \(\w+", ended.told)) == len(OPTED_OUT), ended.told
 
 
 def test_the_demo_warns_of_nothing(ended: Ended) -> None:
