@@ -1,4 +1,4 @@
-"""A dry run of one window: everything that a run does before it sends. Klaviyo is neither asked nor written to."""
+"""A dry run of one window: everything that a run does before it sends. Klaviyo is asked, if wanted, and never written to."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from klaviyo_sync.core.rivals import Rivals
 from klaviyo_sync.core.sync import Channel, Sync
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window
+from klaviyo_sync.klaviyo.client import Klaviyo
+from klaviyo_sync.klaviyo.foresight import foresee
 from klaviyo_sync.source import open_source
-from klaviyo_sync.sync_window import engine
+from klaviyo_sync.sync_window import engine, opt_in
 from klaviyo_sync.warehouses import Warehouse
 
 # https://developers.klaviyo.com/en/reference/bulk_import_profiles
@@ -29,14 +31,19 @@ EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Preview:
-    """What a run of one window would do, as far as the warehouse can tell.
+    """What a run of one window would do.
 
     `result` counts the rows; its `requests` and `bytes` are those that would be sent. `stated` counts the usable consent statements by
-    channel and meaning. `examples` are the first profiles as they would be sent, as JSON texts.
+    channel and meaning. Klaviyo was asked about the first `asked` profiles: `new` of them it does not hold yet, and `result.consent` says
+    what would become of theirs. `opt_in` is the process that undated subscribes go through. `examples` are the first profiles as they
+    would be sent, as JSON texts.
     """
 
     result: Result
     profiles: int
+    asked: int
+    new: int
+    opt_in: str | None
     stated: dict[tuple[Channel, str], int]
     examples: tuple[str, ...]
     undated: int
@@ -48,8 +55,19 @@ class Preview:
         return self.result.requests / JOBS_PER_MINUTE
 
 
-def preview_window(sync: Sync, window: Window, warehouse: Warehouse, *, now: datetime, seen: Callable[[int], None]) -> Preview:
+def preview_window(
+    sync: Sync,
+    window: Window,
+    warehouse: Warehouse,
+    klaviyo: Klaviyo | None = None,
+    *,
+    ask: int = 0,
+    now: datetime,
+    seen: Callable[[int], None],
+) -> Preview:
     """The preview of one window; `seen` is told how many rows were read each time that some were.
+
+    Klaviyo, if given, is asked about the first `ask` profiles.
 
     Raises ConfigError, Refused or Unavailable when the window cannot be read.
     """
@@ -58,15 +76,15 @@ def preview_window(sync: Sync, window: Window, warehouse: Warehouse, *, now: dat
     tally = Tally([window])
     stated: Counter[tuple[Channel, str]] = Counter()
     examples: list[str] = []
-    requests = size = profiles = 0
+    requests = size = profiles = asked = new = 0
+    lists = {list_id: klaviyo.list_details(list_id) for list_id in sync.list_ids} if klaviyo else {}
 
     with engine() as connection:
         encoder = Encoder(connection)
 
         def prepared(rows: Rows) -> tuple:
             ready = prepare_rows(rows, source.plan, encoder)
-            tally.count("rejected", rows.windows[ready.rejected])
-            tally.add_issues(ready.issues, rows.windows)
+            tally.add_prepared(ready, rows.windows)
             stays = rows.held.copy()
             stays[ready.rejected] = True
             for channel, statements in rows.mapped.statements.items():
@@ -79,6 +97,11 @@ def preview_window(sync: Sync, window: Window, warehouse: Warehouse, *, now: dat
         rows = source.newest([window], Rivals(connection.cursor(), source.plan), tally)
         for batch in pack(map(prepared, rows), import_envelope(sync.list_id)):
             requests, size, profiles = requests + 1, size + batch.size, profiles + len(batch)
+            if klaviyo is not None and asked < ask:
+                foreseen = foresee(klaviyo, batch.rows.slice(0, ask - asked), sync.consent)
+                asked, new = asked + len(foreseen.consent.rows), new + foreseen.new
+                tally.add_consent(foreseen.consent)
 
     counted = tally.results()[window.key] + Result(requests=requests, bytes=size)
-    return Preview(counted, profiles, dict(stated), tuple(text.rstrip(",") for text in examples), undated, future)
+    shown = tuple(text.rstrip(",") for text in examples)
+    return Preview(counted, profiles, asked, new, opt_in(sync, lists), dict(stated), shown, undated, future)

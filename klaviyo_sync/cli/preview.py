@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -13,21 +15,43 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from klaviyo_sync.cli.console import make_console, print_lines, print_table
 from klaviyo_sync.config import Project, load
-from klaviyo_sync.core.issues import CODES
+from klaviyo_sync.core.consent_reasons import ALL_CODES
+from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import Window, window
 
 if TYPE_CHECKING:
+    from klaviyo_sync.klaviyo.client import Klaviyo
     from klaviyo_sync.preview_window import Preview
+
+MOST_ASKED = 10_000
+OPT_IN = {"double_opt_in": "double opt-in, Klaviyo asks each person to confirm", "single_opt_in": "single opt-in"}
+
+# What would become of a statement, and the count of it.
+WOULD = {
+    "subscribed": "subscribed",
+    "unsubscribed": "unsubscribed",
+    "already so": "already",
+    "guarded": "guarded",
+    "skipped as older": "skipped",
+    "nothing to do": "nothing",
+}
 
 
 @click.command()
 @click.argument("sync")
 @click.option("--window", "key", required=True, help="Key of the window, as Dagster shows it: 2026-01-31-06:00.")
+@click.option(
+    "--ask",
+    default=MOST_ASKED,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Ask Klaviyo about so many profiles: which are new, what becomes of consent. 0: ask nothing.",
+)
 @click.option("--examples", is_flag=True, help="Also print the first profiles as they would be sent. They are personal data.")
 @click.pass_context
-def preview(ctx: click.Context, sync: str, key: str, *, examples: bool) -> None:
-    """Show what the window KEY of SYNC would send: profiles, issues, consent, requests, minutes. Nothing is sent."""
+def preview(ctx: click.Context, sync: str, key: str, *, ask: int, examples: bool) -> None:
+    """Show what the window KEY of SYNC would send: profiles, new ones among them, issues, consent, requests, minutes. Nothing is sent."""
     project = load(ctx.obj)
     found = project.sync(sync)
     if found is None:
@@ -36,14 +60,14 @@ def preview(ctx: click.Context, sync: str, key: str, *, examples: bool) -> None:
         raise click.BadParameter(f"there is no sync {sync}; {f'did you mean {near[0]}?' if near else 'there are: ' + ', '.join(names)}")
     chosen = window(found, key)
     console = make_console()
-    previewed = read(project, found, chosen, make_console(stderr=True))
+    previewed = read(project, found, chosen, ask, make_console(stderr=True))
     show(console, found, chosen, previewed)
     if examples:
         print_lines(console, previewed.examples)
     ctx.exit(1 if found.tolerance.rejected.exceeded_by(previewed.result.rejected, previewed.result.read) else 0)
 
 
-def read(project: Project, sync: Sync, chosen: Window, console: Console) -> Preview:
+def read(project: Project, sync: Sync, chosen: Window, ask: int, console: Console) -> Preview:
     """The preview, with a count of the rows on a terminal while they are read."""
     from klaviyo_sync.preview_window import preview_window  # noqa: PLC0415 - pandas and the warehouse's driver
     from klaviyo_sync.warehouses import connect  # noqa: PLC0415
@@ -52,10 +76,25 @@ def read(project: Project, sync: Sync, chosen: Window, console: Console) -> Prev
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("rows", total=None)
         warehouse = connect(project.connections[sync.connection].resolved(os.environ), f"klaviyo_sync preview {sync.name} {chosen.key}")
-        try:
-            return preview_window(sync, chosen, warehouse, now=datetime.now(timezone.utc), seen=lambda rows: progress.advance(task, rows))
-        finally:
-            warehouse.close()
+        with closing(warehouse), client(project, ask) as klaviyo:
+            now = datetime.now(timezone.utc)
+            return preview_window(sync, chosen, warehouse, klaviyo, ask=ask, now=now, seen=lambda rows: progress.advance(task, rows))
+
+
+@contextmanager
+def client(project: Project, ask: int) -> Iterator[Klaviyo | None]:
+    """A client that reads only what it is asked to; None when nothing is to be asked. Raises ConfigError without a key."""
+    from klaviyo_sync.klaviyo.client import Klaviyo  # noqa: PLC0415 - not needed when nobody is asked
+
+    if not ask:
+        yield None
+        return
+    try:
+        key = project.klaviyo.api_key.reveal()
+    except ConfigError as error:
+        raise ConfigError(f"{error} Or ask Klaviyo nothing: --ask 0.") from None
+    with Klaviyo(key, project.klaviyo.base_url) as klaviyo:
+        yield klaviyo
 
 
 def show(console: Console, sync: Sync, chosen: Window, previewed: Preview) -> None:
@@ -66,6 +105,7 @@ def show(console: Console, sync: Sync, chosen: Window, previewed: Preview) -> No
     counts = {
         "read": result.read,
         "would be sent": previewed.profiles,
+        **({f"new profiles among {which(previewed)}": previewed.new} if previewed.asked else {}),
         "superseded by a newer row": result.superseded,
         "rejected": result.rejected,
         "requests": result.requests,
@@ -80,11 +120,16 @@ def show(console: Console, sync: Sync, chosen: Window, previewed: Preview) -> No
             console,
             ("column", "issue", "rows", "meaning", "what to do"),
             (
-                (kind.column, kind.code, f"{number:,}", CODES[kind.code].message, CODES[kind.code].advice)
+                (kind.column, kind.code, f"{number:,}", ALL_CODES[kind.code].message, ALL_CODES[kind.code].advice)
                 for kind, number in sorted(result.issues.items(), key=lambda item: -item[1])
             ),
             numbers=("rows",),
         )
+    show_consent(console, previewed)
+
+
+def show_consent(console: Console, previewed: Preview) -> None:
+    """Prints what the rows state about consent, and what would become of it."""
     if previewed.stated:
         print_table(
             console,
@@ -92,3 +137,19 @@ def show(console: Console, sync: Sync, chosen: Window, previewed: Preview) -> No
             ((channel, meaning, f"{number:,}") for (channel, meaning), number in sorted(previewed.stated.items())),
             numbers=("rows",),
         )
+    if previewed.opt_in:
+        words = OPT_IN.get(previewed.opt_in, previewed.opt_in)
+        print_lines(console, [f"Subscribes without a date go through the opt-in process of the list: {words}."])
+    if previewed.asked and previewed.result.consent:
+        print_lines(console, [f"What would become of the consent of {which(previewed)}, by what Klaviyo holds now:"])
+        print_table(
+            console,
+            ("channel", *WOULD),
+            ((channel, *(f"{getattr(counts, part):,}" for part in WOULD.values())) for channel, counts in previewed.result.consent.items()),
+            numbers=tuple(WOULD),
+        )
+
+
+def which(previewed: Preview) -> str:
+    """The profiles that Klaviyo was asked about."""
+    return "them" if previewed.asked == previewed.profiles else f"the first {previewed.asked:,}"

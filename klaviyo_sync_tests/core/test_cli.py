@@ -177,14 +177,14 @@ def test_preview_names_the_nearest(folder: Path) -> None:
 
 
 def test_preview_counts_and_sends_nothing(folder: Path) -> None:
-    """The preview counts what would be sent, set aside and rejected, with reasons, and asks no Klaviyo; too many rejects are status 1."""
+    """The preview counts what would be sent, set aside and rejected, with reasons; told to, it asks no Klaviyo. Too many rejects are status 1."""
     with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
         connection.execute(
             "INSERT INTO members VALUES ('ann@example.com', 'gold', '2026-01-01 10:00Z'), ('ann@example.com', 'old', '2026-01-01 09:00Z'), "
             "('not an address', NULL, '2026-01-01 11:00Z'), ('bob@example.com', 'tin', '2026-01-02 11:00Z'), "
             "('eve@example.com', NULL, NULL)"
         )
-    result = run("preview", "members", "--window", "2026-01-01", "--examples")
+    result = run("preview", "members", "--window", "2026-01-01", "--examples", "--ask", "0")
     counted = [line.split() for line in result.stdout.splitlines()]
     assert result.exit_code == 1
     for line in (
@@ -198,13 +198,13 @@ def test_preview_counts_and_sends_nothing(folder: Path) -> None:
     assert "missing_identifier" in result.stdout
     assert "rows without modified_at, in no window" in result.stdout
     assert '{"type":"profile","attributes":{"email":"ann@example.com","properties":{"Tier":"gold"}}}' in result.stdout
-    assert run("preview", "members", "--window", "2026-01-02").exit_code == 0
+    assert run("preview", "members", "--window", "2026-01-02", "--ask", "0").exit_code == 0
 
 
 def test_preview_of_a_column_that_is_missing(folder: Path) -> None:
     """A column that the dataset lacks is named with the nearest one, before anything is read."""
     write_sync(folder, SYNC.replace("tier}", "tyer}"))
-    result = run("preview", "members", "--window", "2026-01-01")
+    result = run("preview", "members", "--window", "2026-01-01", "--ask", "0")
     assert (result.exit_code, "Did you mean tier?" in result.stderr) == (1, True)
 
 

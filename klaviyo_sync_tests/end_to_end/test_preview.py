@@ -1,0 +1,109 @@
+"""`klaviyo-sync preview` against a running Klaviyo: who would be new, and what would become of consent. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+from click.testing import CliRunner, Result
+
+from klaviyo_sync.cli import main
+from klaviyo_sync.sandbox import Sandbox, serve
+
+PROJECT = """
+klaviyo:
+  api_key: {env: KLAVIYO_API_KEY}
+  base_url: {env: KLAVIYO_BASE_URL}
+connections:
+  local: {type: duckdb, path: warehouse.duckdb}
+"""
+SYNC = """
+connection: local
+dataset: members
+modified_at: updated_at
+frequency: daily
+start: 2026-01-01
+profile: {external_id: id, email: email, phone_number: phone}
+consent:
+  email_marketing: {column: word, timestamp: said_at}
+  sms_marketing: texts
+  list: Y6nRLr
+"""
+ROWS = """
+CREATE TABLE members (id VARCHAR, email VARCHAR, phone VARCHAR, word VARCHAR, said_at TIMESTAMPTZ, texts VARCHAR, updated_at TIMESTAMPTZ);
+INSERT INTO members VALUES
+    ('1', 'new@example.com', '+4915112345671', 'Subscribe', NULL, 'Subscribe', '2026-01-01 10:00Z'),
+    ('2', 'there@example.com', NULL, 'Subscribe', NULL, NULL, '2026-01-01 10:00Z'),
+    ('3', 'gone@example.com', NULL, 'Subscribe', NULL, NULL, '2026-01-01 10:00Z'),
+    ('4', 'gone.later@example.com', NULL, 'Subscribe', '2020-01-01 00:00Z', NULL, '2026-01-01 10:00Z'),
+    ('5', 'leaving@example.com', NULL, 'Unsubscribed', NULL, NULL, '2026-01-01 10:00Z'),
+    ('6', NULL, '+4915112345672', NULL, NULL, NULL, '2026-01-01 10:00Z'),
+    ('7', 'odd@example.com', NULL, 'true', NULL, NULL, '2026-01-01 10:00Z');
+"""
+
+
+@pytest.fixture
+def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """A Klaviyo that knows some of the warehouse's people, one of them by the phone number alone."""
+    (tmp_path / "klaviyo_sync.yaml").write_text(PROJECT, encoding="utf-8")
+    (tmp_path / "syncs").mkdir()
+    (tmp_path / "syncs" / "members.yaml").write_text(SYNC, encoding="utf-8")
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
+        connection.execute(ROWS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KLAVIYO_SYNC_CONFIG", raising=False)
+    box = Sandbox(limits=False)
+    box.opt_in("there@example.com", "email_marketing")
+    box.opt_out("gone@example.com", "email_marketing")
+    box.opt_out("gone.later@example.com", "email_marketing")
+    box.person("+4915112345672")
+    with serve(box) as server:
+        monkeypatch.setenv("KLAVIYO_API_KEY", "pk_test")
+        monkeypatch.setenv("KLAVIYO_BASE_URL", server.url)
+        yield box
+
+
+def preview(*options: str) -> Result:
+    """The command over the first window."""
+    return CliRunner().invoke(main, ["preview", "members", "--window", "2026-01-01", *options])
+
+
+def words(result: Result) -> list[list[str]]:
+    """The words of each line."""
+    return [line.split() for line in result.stdout.splitlines()]
+
+
+def test_what_would_become_of_everybody(box: Sandbox) -> None:
+    """It says how many profiles would be new, and how many would be subscribed, unsubscribed, guarded and skipped, and why."""
+    before = [box.profiles.attributes(number) for number in range(len(box.profiles))]
+    result = preview()
+    assert result.exit_code == 0, result.output
+    lines = words(result)
+    assert ["new", "profiles", "among", "them", "3"] in lines
+    assert ["email_marketing", "1", "1", "1", "1", "1", "0"] in lines
+    assert ["sms_marketing", "1", "0", "0", "0", "0", "0"] in lines
+    assert "double opt-in, Klaviyo asks each person to confirm" in result.stdout
+    for code in ("consent_guarded", "consent_older", "unknown_consent_word"):
+        assert code in result.stdout
+    assert [box.profiles.attributes(number) for number in range(len(box.profiles))] == before
+
+
+def test_only_so_many_are_asked_about(box: Sandbox) -> None:
+    """With --ask, the figures are of the first profiles, and say so; with 0 Klaviyo hears nothing at all."""
+    assert "new profiles among the first 2" in preview("--ask", "2").stdout
+    heard = box.requests.total()
+    result = preview("--ask", "0")
+    assert (result.exit_code, "new profiles" in result.stdout) == (0, False)
+    assert box.requests.total() == heard
+
+
+def test_without_a_key(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the key it names the variable, and the way to do without."""
+    del box
+    monkeypatch.delenv("KLAVIYO_API_KEY")
+    result = preview()
+    assert result.exit_code == 1
+    assert "KLAVIYO_API_KEY" in result.stderr
+    assert "--ask 0" in result.stderr
