@@ -17,12 +17,15 @@ import orjson
 JSON_API = "application/vnd.api+json"
 HTML = "text/html; charset=utf-8"
 
-Damage = Literal["reset", "truncated"]
+Damage = Literal["reset", "outage", "truncated"]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What goes back over the wire. `damage` breaks the connection on the way, `delay` holds the answer back (real seconds)."""
+    """What goes back over the wire. `damage` breaks the connection on the way, `delay` holds the answer back (real seconds).
+
+    An `outage` breaks all connections, and for `delay` seconds no new one is taken.
+    """
 
     status: int
     body: bytes = b""

@@ -24,6 +24,8 @@ def _html(status: int) -> Answer:
 
 
 REQUEST_FAULTS: dict[str, Answer | None] = {
+    "400": _json("invalid", "Invalid input."),
+    "413": _json("payload_too_large", "Payload too large."),
     "429": _json("throttled", "Request was throttled. Expected available in 1 second."),
     "500": _json("error", "A server error occurred."),
     "502": _html(502),
@@ -34,12 +36,18 @@ REQUEST_FAULTS: dict[str, Answer | None] = {
     "403": _json("permission_denied", "You do not have permission to perform this action."),
     "403_html": _html(403),
     "reset": Answer(0, damage="reset"),
+    "outage": Answer(0, damage="outage"),
     # These take the real answer and spoil it, so that the request has always been carried out.
     "truncated": None,
     "garbage": None,
     "slow": None,
+    # This changes the account before the request is carried out.
+    "lists_gone": None,
 }
-"""What a request can meet: the answer it gets, or None for a real answer that is spoilt on its way back."""
+"""What a request can meet: the answer it gets, or None for a real answer."""
+
+SPOILS: dict[str, dict[str, Any]] = {"truncated": {"damage": "truncated"}, "garbage": {"body": b"\x00{]garbage"}}
+"""What is done to a real answer on its way back."""
 
 JobFate = Literal["complete", "cancelled", "stuck_queued", "stuck_processing", "vanished"]
 JOB_FAULTS: dict[str, JobFate] = {
@@ -56,7 +64,7 @@ class RequestFault:
 
     `endpoint` narrows it to one operation, such as "bulk_import_profiles". `retry_after` is the header of a 429, in
     whole seconds; None leaves the header out. `carried_out`: the request takes effect although its answer says otherwise.
-    `seconds` is how long "slow" waits, in real time.
+    `seconds` is how long "slow" waits and an "outage" lasts, in real time.
     """
 
     kind: str
@@ -69,17 +77,13 @@ class RequestFault:
 
     def spoil(self, answer: Answer) -> Answer:
         """What the client gets in place of the real answer."""
-        if self.kind == "truncated":
-            return replace(answer, damage="truncated")
-        if self.kind == "garbage":
-            return replace(answer, body=b"\x00{]garbage")
-        if self.kind == "slow":
-            return replace(answer, delay=self.seconds)
         failed = REQUEST_FAULTS[self.kind]
-        assert failed is not None
+        given = replace(answer, **SPOILS.get(self.kind, {})) if failed is None else failed
+        if self.kind in ("slow", "outage"):
+            return replace(given, delay=self.seconds)
         if self.kind == "429" and self.retry_after is not None:
-            return replace(failed, headers={"Retry-After": str(self.retry_after)})
-        return failed
+            return replace(given, headers={"Retry-After": str(self.retry_after)})
+        return given
 
     @property
     def blocks(self) -> bool:
@@ -89,7 +93,10 @@ class RequestFault:
 
 @dataclass(frozen=True)
 class RowFault:
-    """Rows that pass the request and fail in the job: those whose identifiers contain a text, or every k-th."""
+    """Rows that fail: those whose identifiers contain a text, or every k-th.
+
+    They pass the request and fail in the job; with `early`, they refuse the request, which names them by their places.
+    """
 
     kind: str = "row"
     containing: str | None = None
@@ -98,13 +105,14 @@ class RowFault:
     title: str = "Invalid input."
     detail: str = "The profile could not be imported."
     pointer: str | None = "/data/attributes"
+    early: bool = False
 
     def hits(self, profile: Mapping[str, Any], count: int) -> bool:
-        """Whether this profile, the `count`-th that the sandbox imports, fails."""
-        attributes = profile["attributes"]
+        """Whether this profile, the `count`-th that the sandbox imports (`early`: of the request), fails."""
+        attributes = profile["attributes"] if isinstance(profile.get("attributes"), dict) else {}
         identifiers = (attributes.get("email"), attributes.get("external_id"), attributes.get("phone_number"), profile.get("id"))
         return (self.every > 0 and count % self.every == 0) or (
-            self.containing is not None and any(self.containing in value for value in identifiers if value)
+            self.containing is not None and any(self.containing in value for value in identifiers if isinstance(value, str))
         )
 
 
@@ -176,10 +184,10 @@ class Faults:
         found = self._next(lambda one: isinstance(one, JobFault))
         return JOB_FAULTS[found.kind] if found else "complete"
 
-    def for_rows(self) -> list[RowFault]:
-        """The row faults; they stay until they are cleared."""
+    def for_rows(self, *, early: bool) -> list[RowFault]:
+        """The row faults of a request (`early`) or of a job; they stay until they are cleared."""
         with self._lock:
-            return list(self._rows)
+            return [one for one in self._rows if one.early == early]
 
     def _next(self, concerns: Callable[[Passing], bool]) -> Passing | None:
         with self._lock:

@@ -30,6 +30,13 @@ _CLOSE_AT_ONCE = struct.pack("ii", 1, 0)
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+    outage = 0.0
+    """Seconds for which nothing is to listen any more."""
+
+    def go_away(self, seconds: float) -> None:
+        """Takes no new connection for so many seconds; the open ones are reset by their own threads."""
+        self.outage = seconds
+        self.shutdown()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Says nothing about a client that hung up; anything else is a mistake of the sandbox, and is shown."""
@@ -49,6 +56,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.sandbox = sandbox
         super().__init__(*args)
 
+    @property
+    def _server(self) -> _Server:
+        assert isinstance(self.server, _Server)
+        return self.server
+
     def _answer(self) -> None:
         body: bytes | None = None
 
@@ -60,9 +72,11 @@ class _Handler(BaseHTTPRequestHandler):
 
         headers = {name.lower(): value for name, value in self.headers.items()}
         answer = door.answer(self.sandbox, Request(self.command, self.path, headers, f"http://{headers.get('host', '')}", read))
-        if answer.delay:
+        if answer.damage == "outage":
+            self._server.go_away(answer.delay)
+        elif answer.delay:
             time.sleep(answer.delay)
-        if answer.damage == "reset":
+        if answer.damage in ("reset", "outage") or self._server.outage:
             self._reset()
             return
         read()
@@ -131,6 +145,34 @@ def _url(server: _Server) -> str:
     return f"http://{host!s}:{port}"
 
 
+class _Open:
+    """A server that comes back after an outage, at the same address."""
+
+    def __init__(self, host: str, port: int, sandbox: Sandbox) -> None:
+        self.host = host
+        self.handler = partial(_Handler, sandbox=sandbox)
+        self.server = _Server((host, port), self.handler)
+        self.lock = threading.Lock()
+        self.closing = threading.Event()
+
+    def run(self) -> None:
+        """Serves until `close`."""
+        while True:
+            self.server.serve_forever(poll_interval=0.05)
+            self.server.server_close()
+            self.closing.wait(self.server.outage)
+            with self.lock:
+                if self.closing.is_set():
+                    return
+                self.server = _Server((self.host, self.server.server_address[1]), self.handler)
+
+    def close(self) -> None:
+        """Ends it, in an outage as well."""
+        with self.lock:
+            self.closing.set()
+        self.server.shutdown()
+
+
 @contextmanager
 def serve(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0, *, anywhere: bool = False) -> Iterator[Server]:
     """A running server over the sandbox, with its `url`; port 0 takes a free one. It stops when the block ends.
@@ -139,12 +181,11 @@ def serve(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0, *, anywhere:
     """
     if not anywhere and host != "localhost" and not _is_loopback(host):
         raise ConfigError(f"The sandbox does not listen on {host}: it has no protection. Use 127.0.0.1, or say anywhere=True.")
-    server = _Server((host, port), partial(_Handler, sandbox=sandbox))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="klaviyo-sandbox", daemon=True)
+    open_ = _Open(host, port, sandbox)
+    thread = threading.Thread(target=open_.run, name="klaviyo-sandbox", daemon=True)
     thread.start()
     try:
-        yield Server(_url(server), sandbox)
+        yield Server(_url(open_.server), sandbox)
     finally:
-        server.shutdown()
-        server.server_close()
+        open_.close()
         thread.join()

@@ -217,7 +217,7 @@ class Sandbox:
 
     def _carry_out(self, job: Job) -> None:
         """Writes the rows of a job, last row first: Klaviyo promises no order, so nobody may rely on the obvious one."""
-        faults = self.faults.for_rows()
+        faults = self.faults.for_rows(early=False)
         numbers: dict[int, None] = {}
         for profile, text in reversed(job.rows):
             self.rows_seen += 1

@@ -20,7 +20,7 @@ def import_errors(api: Api, answer: requests.Response) -> list[dict[str, Any]]:
     return [error["attributes"] for error in api.get(f"{JOBS}/{answer.json()['data']['id']}/import-errors").json()["data"]]
 
 
-@pytest.mark.parametrize("status", [401, 403, 429, 500, 502, 503, 504, 524])
+@pytest.mark.parametrize("status", [400, 401, 403, 413, 429, 500, 502, 503, 504, 524])
 def test_a_request_fails_with_a_status_and_has_no_effect(api: Api, sandbox: Sandbox, status: int) -> None:
     """The next request gets the status and is not carried out; the one after it is well."""
     sandbox.faults.add(str(status))
@@ -232,7 +232,7 @@ def test_faults_are_set_over_http(api: Api) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"kind": "418"}, "'418' is not a fault. Kinds: 429, 500"),
+        ({"kind": "418"}, "'418' is not a fault. Kinds: 400, 413, 429, 500"),
         ({"kind": "503", "tims": 2}, "tims"),
         ({"kind": "503", "endpoint": "get_list_of"}, "'get_list_of' is not an endpoint. Endpoints: "),
         ({}, '"kind"'),

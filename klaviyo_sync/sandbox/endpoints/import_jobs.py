@@ -78,10 +78,16 @@ def _problems(sandbox: Sandbox, request: Request, profiles: list[Any], lists: li
         elif not isinstance(one.get("id"), str) or one["id"] not in sandbox.lists:
             yield problem("invalid", f"A list with id `{one.get('id')}` does not exist.", f"{LISTS}/{index}/id")
     quick = sandbox.sms
+    faults = sandbox.faults.for_rows(early=True)
     for index, profile in enumerate(profiles):
         if not (quick and in_order(profile)):
             yield from problems(profile, f"{PROFILES}/{index}", sms=sandbox.sms)
             _drop_bad_phone(profile)
+        for fault in faults:
+            if fault.hits(profile, index + 1):
+                yield problem(
+                    fault.code, fault.detail, f"{PROFILES}/{index}{(fault.pointer or '').removeprefix('/data')}", title=fault.title
+                )
     if may_hold_long_integers(request.read()):
         yield from map(long_integer, long_integers(request.read()))
 

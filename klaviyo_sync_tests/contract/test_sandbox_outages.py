@@ -1,0 +1,63 @@
+"""Faults of the sandbox that change the account or the server under a run, and rows that refuse their request."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import requests
+from api_client import AT, JOBS, Api, errors
+
+from klaviyo_sync.sandbox import Sandbox, serve
+
+ROW = {"email": "a@example.com"}
+BROKEN = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
+
+
+def test_nobody_listens_in_an_outage(api: Api, sandbox: Sandbox) -> None:
+    """Open connections are reset and new ones refused; then the same address answers again, with everything that it held."""
+    assert api.imports(ROW).status_code == 202
+    sandbox.faults.add("outage", seconds=0.3)
+    with pytest.raises(BROKEN):
+        api.imports(ROW)
+    until = time.monotonic() + 10
+    refused = 0
+    while time.monotonic() < until:
+        try:
+            assert len(api.get(JOBS).json()["data"]) == 1
+            break
+        except BROKEN as error:
+            refused += "refused" in str(error)
+            time.sleep(0.02)
+    assert refused
+
+
+def test_a_server_can_be_closed_in_an_outage(sandbox: Sandbox) -> None:
+    """It does not come back, and does not keep anybody waiting."""
+    before = time.monotonic()
+    with serve(sandbox) as server:
+        api = Api(server.url)
+        sandbox.faults.add("outage", seconds=60)
+        with pytest.raises(BROKEN):
+            api.get(JOBS)
+        api.close()
+    assert time.monotonic() - before < 5
+
+
+def test_rows_can_refuse_their_request(api: Api, sandbox: Sandbox) -> None:
+    """With early=True the request is a 400 that names the rows by their places, and no job is made."""
+    sandbox.faults.add("row", containing="bad-", early=True, pointer="/data/attributes/email")
+    answer = api.imports(ROW, {"email": "bad-1@example.com"}, {"external_id": "bad-2"})
+
+    assert answer.status_code == 400
+    assert errors(answer) == [("invalid", f"{AT}/1/attributes/email"), ("invalid", f"{AT}/2/attributes/email")]
+    assert api.get(JOBS).json()["data"] == []
+    assert api.imports(ROW).status_code == 202
+
+
+def test_lists_can_go_away_under_a_run(api: Api, sandbox: Sandbox) -> None:
+    """The request that meets the fault is the first that finds no list."""
+    sandbox.faults.add("lists_gone", endpoint="bulk_import_profiles", skip=1)
+
+    assert [api.imports(ROW, lists=["VRgFBd"]).status_code for _ in range(2)] == [202, 400]
+    assert api.get("/api/lists").json()["data"] == []
