@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -19,6 +20,9 @@ from klaviyo_sync.core.faults import Fault, Model
 DEFAULT_BASE_URL = "https://a.klaviyo.com"
 IN_MEMORY = (":memory:", "md:", "motherduck:")
 PORTS = 65_535
+# https://docs.cloud.google.com/bigquery/docs/labels-intro
+LABEL_LENGTH = 63
+LABEL = rf"[\w-]{{0,{LABEL_LENGTH}}}"
 
 C = TypeVar("C", bound="WarehouseConnection")
 
@@ -55,6 +59,28 @@ def protocol(value: object) -> object:
     raise ValueError("expected https, or http for a server on this machine")
 
 
+def label_text(value: object) -> object:
+    """A label's value in the letters that BigQuery takes, or the variable that holds it."""
+    if isinstance(value, Env) or (isinstance(value, str) and re.fullmatch(LABEL, value) and value == value.lower()):
+        return value
+    raise ValueError(f"expected lower-case letters, digits, underscores and hyphens, at most {LABEL_LENGTH} of them")
+
+
+def label_key(value: object) -> object:
+    """A label's name: it begins with a letter."""
+    if isinstance(value, str) and value[:1].isalpha():
+        return label_text(value)
+    raise ValueError(f"expected lower-case letters, digits, underscores and hyphens, at most {LABEL_LENGTH} of them, a letter first")
+
+
+def check_endpoint(value: object) -> object:
+    """The address itself, when a login may be sent there, or the variable that holds it."""
+    try:
+        return check_base_url(value)
+    except ValueError:
+        raise ValueError("expected an address that begins with https://; plain http only for this machine") from None
+
+
 def check_base_url(value: object) -> object:
     """The address itself, without a slash at its end, when a key may be sent there."""
     if isinstance(value, Env):
@@ -82,6 +108,9 @@ Text = Annotated[Any, BeforeValidator(text), WithJsonSchema({"type": "string", "
 Port = Annotated[Any, BeforeValidator(port), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": PORTS})]
 Size = Annotated[Any, BeforeValidator(size), WithJsonSchema({"type": "integer", "minimum": 1})]
 Protocol = Annotated[Any, BeforeValidator(protocol), WithJsonSchema({"enum": ["https", "http"]})]
+Endpoint = Annotated[Any, BeforeValidator(check_endpoint), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
+LabelKey = Annotated[str, BeforeValidator(label_key), WithJsonSchema({"type": "string", "maxLength": LABEL_LENGTH})]
+LabelText = Annotated[Any, BeforeValidator(label_text), WithJsonSchema({"type": "string", "maxLength": LABEL_LENGTH})]
 BaseUrl = Annotated[str, BeforeValidator(check_base_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
 
 
@@ -193,8 +222,13 @@ class BigQueryConnection(WarehouseConnection):
     location: Text | None = Field(default=None, description="Where the datasets lie.", examples=["EU"])
     impersonate: Text | None = Field(default=None, description="Service account to act as.")
     maximum_bytes_billed: Size | None = Field(default=None, description="Queries that would read more are refused by BigQuery.")
-    api_endpoint: Text | None = Field(default=None, description="Another address than Google's, for servers on this machine.")
-    labels: dict[str, Text] = Field(default_factory=dict, description="Labels of the query jobs.")
+    api_endpoint: Endpoint | None = Field(default=None, description="Another address than Google's; https, or plain http on this machine.")
+    storage_endpoint: Text | None = Field(
+        default=None,
+        description="host:port of the Storage Read API beside api_endpoint; without it rows come over api_endpoint.",
+        examples=["127.0.0.1:9060"],
+    )
+    labels: dict[LabelKey, LabelText] = Field(default_factory=dict, description="Labels of the query jobs.", examples=[{"team": "crm"}])
 
 
 Connection = DuckDBConnection | SnowflakeConnection | BigQueryConnection

@@ -112,7 +112,8 @@ DIALECTS: dict[str, Dialect] = {
             ),
             placeholder=lambda name: exp.Parameter(this=exp.var(name)),
             to_json=lambda column, _: function("TO_JSON_STRING", column),
-            read_as_text=r"INTERVAL\b",
+            # BIGNUMERIC has more digits than most readers of Arrow can hold.
+            read_as_text=r"(INTERVAL|BIGNUMERIC)\b",
             # GoogleSQL has no escape for these inside back-quoted names.
             illegal_in_names=r"[`\\\x00-\x1f]",
         ),

@@ -32,6 +32,7 @@ class Warehouse(Protocol):
 
 WAREHOUSES: dict[str, str] = {
     "duckdb": "klaviyo_sync.warehouses.duckdb:open_duckdb",
+    "bigquery": "klaviyo_sync.warehouses.bigquery:open_bigquery",
 }
 
 

@@ -64,7 +64,7 @@ def clean_number(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
         return checked("not_a_number", cells, pc.is_finite(cells), "raw")
     if kind == "integer" and pa.types.is_integer(cells.type) and cells.type != pa.uint64():
         return Cleaned(cells, "raw")
-    if kind == "decimal" and not pa.types.is_decimal256(cells.type):  # which the encoder's DuckDB cannot read
+    if kind == "decimal" and pa.types.is_decimal128(cells.type):  # others the encoder's DuckDB cannot read
         return Cleaned(cells, "raw")
     if kind == "boolean":
         return Cleaned(pc.cast(cells, pa.int8()), "raw")
