@@ -42,6 +42,7 @@ class Imports:
     usual: Result = field(default_factory=lambda: Result(read=10, imported=10, requests=1, bytes=900, jobs=("job-1",)))
     error: Exception | None = None
     undated: int = 0
+    opt_in: str | None = None
     asked: list[list[str]] = field(default_factory=list)
 
     def __call__(
@@ -61,7 +62,7 @@ class Imports:
         if self.error is not None:
             raise self.error
         results = {window.key: self.results.get(window.key, self.usual) for window in windows}
-        return Report(results, undated=self.undated, future=0, seconds=1.5)
+        return Report(results, undated=self.undated, future=0, seconds=1.5, opt_in=self.opt_in)
 
 
 @dataclass

@@ -9,8 +9,10 @@ import dagster as dg
 import pytest
 from orchestration_bench import ENVIRON, KEY, Bench, Imports
 
+from klaviyo_sync.core.consent_counts import ConsentCounts
 from klaviyo_sync.core.errors import ConfigError, KlaviyoSyncError, Refused, Unavailable
 from klaviyo_sync.core.result import Result
+from klaviyo_sync.orchestration.stored import latest
 
 FIRST, SECOND, THIRD = "2024-03-04-00:00", "2024-03-04-01:00", "2024-03-04-02:00"
 UNKNOWN = Result(read=10, imported=7, unknown=3)
@@ -28,6 +30,16 @@ def test_a_window_with_unknown_rows_is_not_materialized(bench_of: Callable[..., 
     text = bench.failure(run)
     for part in ("Sync loyalty", f"window {SECOND}", "did not say whether", f"{SECOND}: 3", f"rejects/loyalty/{SECOND}.csv", "safe"):
         assert part in text
+
+
+def test_a_window_with_unknown_consent_is_not_materialized(bench_of: Callable[..., Bench], imports: Imports) -> None:
+    """Rows that all arrived do not make a window done while a statement of consent is open: it is asked for again."""
+    open_question = ConsentCounts(stated=5, sent=4, unknown=1)
+    imports.results[FIRST] = Result(read=10, imported=10, consent={"email_marketing": open_question})
+    bench = bench_of()
+    run = bench.run(FIRST)
+    assert (run.success, bench.imported()) == (False, set())
+    assert f"{FIRST}: 1 consent statement (see rejects/loyalty/{FIRST}.csv)" in bench.failure(run)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +99,22 @@ def test_what_a_materialization_holds(bench_of: Callable[..., Bench], imports: I
     assert held["import_jobs"] == ["job-1"]
     assert held["run_seconds"] == 1.5
     assert "rejects_file" not in held
+
+
+def test_what_a_materialization_holds_of_consent(bench_of: Callable[..., Bench], imports: Imports) -> None:
+    """Counts by channel as a table that is read back, numbers that plot, and what undated subscribes go through."""
+    counts = ConsentCounts(stated=7, sent=4, guarded=2, rejected=1, unsubscribed=1)
+    imports.results[FIRST] = Result(read=10, imported=10, consent_requests=3, consent={"sms_marketing": counts})
+    imports.opt_in = "double_opt_in"
+    bench = bench_of()
+    bench.run(FIRST)
+    [record] = bench.instance.fetch_materializations(KEY, limit=5).records
+    assert record.asset_materialization
+    held = {name: value.value for name, value in record.asset_materialization.metadata.items()}
+    plotted = ("sms_marketing_subscribed", "sms_marketing_unsubscribed", "sms_marketing_guarded", "consent_requests")
+    assert [held[name] for name in plotted] == [3, 1, 2, 3]
+    assert held["opt_in_of_undated_subscribes"] == "double_opt_in"
+    assert latest(bench.instance, KEY, [FIRST])[FIRST].result == imports.results[FIRST]
 
 
 def test_secrets_stay_in_the_environment(bench_of: Callable[..., Bench]) -> None:

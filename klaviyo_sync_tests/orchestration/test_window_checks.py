@@ -10,6 +10,7 @@ import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionResolvedStatus as Status
 from orchestration_bench import KEY, Bench, Imports
 
+from klaviyo_sync.core.consent_counts import ConsentCounts
 from klaviyo_sync.core.result import IssueKind, Result
 from klaviyo_sync.orchestration.partitions import partitions
 
@@ -26,6 +27,11 @@ def rejected(rows: int, read: int = 1_000) -> Result:
 def failed(rows: int, read: int = 1_000) -> Result:
     """A window of which Klaviyo could not write some rows."""
     return Result(read=read, imported=read - rows, failed=rows, issues=Counter({IssueKind("email", "import_failed"): rows}))
+
+
+def said(counts: ConsentCounts) -> Result:
+    """A window in which all went well but for what is said of e-mail consent."""
+    return Result(read=1_000, imported=1_000, consent={"email_marketing": counts})
 
 
 def test_a_single_run_checks_its_window(bench_of: Callable[..., Bench]) -> None:
@@ -59,7 +65,13 @@ def test_a_range_run_imports_once_and_checks_each_window(bench_of: Callable[...,
         ("delivery", failed(1), (False, ERROR)),  # none is tolerated
         ("consent", Result(read=9, imported=9, issues=Counter({IssueKind("email_consent", "unknown_consent_word"): 1})), (False, ERROR)),
         ("consent", Result(read=900, imported=900, issues=Counter({IssueKind("c", "unknown_consent_word"): 1})), (False, WARN)),
+        ("consent", said(ConsentCounts(stated=9, sent=6, guarded=2, skipped=1)), (True, WARN)),  # nothing is wrong in the warehouse
+        ("consent", said(ConsentCounts(stated=9, sent=8, rejected=1)), (False, WARN)),  # 1% is tolerated
+        ("consent", said(ConsentCounts(stated=20, rejected=20)), (False, ERROR)),
+        ("consent", said(ConsentCounts(stated=9, sent=8, refused=1)), (False, ERROR)),  # none is tolerated
         ("accounting", Result(read=10, imported=9), (False, ERROR)),
+        ("accounting", said(ConsentCounts(stated=9, sent=8)), (False, ERROR)),
+        ("accounting", said(ConsentCounts(stated=9, sent=8, already=1)), (True, WARN)),
     ],
 )
 def test_red_beyond_tolerance_amber_below(
@@ -110,3 +122,25 @@ def test_a_check_shows_counts_advice_and_the_file(bench_of: Callable[..., Bench]
     assert metadata["rejects_file"].value == f"rejects/loyalty/{FIRST}.csv"
     assert metadata["rejected"].value == 20
     assert bench.check_metadata("delivery").keys() == {"refused", "failed"}
+
+
+def test_the_consent_check_tells_by_channel_and_reason(bench_of: Callable[..., Bench], imports: Imports) -> None:
+    """It says per channel what became of every statement, and counts reasons by channel, with Klaviyo's side and ours in one table."""
+    counts = ConsentCounts(stated=9, sent=5, guarded=2, refused=1, rejected=1)
+    reasons = Counter(
+        {
+            IssueKind("email_consent", "unknown_consent_word"): 1,
+            IssueKind("email_marketing", "consent_guarded"): 2,
+            IssueKind("email_marketing", "channel_not_set_up"): 1,
+        }
+    )
+    imports.results[FIRST] = Result(read=9, imported=9, consent={"email_marketing": counts}, issues=reasons)
+    bench = bench_of()
+    bench.run(FIRST)
+    evaluation = bench.evaluations("consent")[-1]
+    assert evaluation.description == "email_marketing: 9 stated = 5 sent + 2 guarded + 1 refused + 1 rejected."
+    told = {record.data["code"]: record.data for record in bench.check_metadata("consent")["issues"].records}
+    assert {code: line["count"] for code, line in told.items()} == {kind.code: number for kind, number in reasons.items()}
+    assert told["channel_not_set_up"]["what to do"] == "Set it up in Klaviyo, or unmap the channel."
+    [channel] = bench.check_metadata("consent")["consent"].records
+    assert (channel.data["channel"], channel.data["stated"], channel.data["guarded"]) == ("email_marketing", 9, 2)
