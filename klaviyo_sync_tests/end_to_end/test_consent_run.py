@@ -1,0 +1,150 @@
+"""Consent in a run as a whole: after the profiles, counted by window, with a line in the rejects file for each that was not carried out."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from klaviyo_sync.core.consent_counts import ConsentCounts
+from klaviyo_sync.core.errors import Refused
+from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.core.windows import window
+from klaviyo_sync.klaviyo.client import Klaviyo
+from klaviyo_sync.klaviyo.limits import LIMITS
+from klaviyo_sync.rejects import Rejects
+from klaviyo_sync.sandbox import Sandbox, serve
+from klaviyo_sync.sync_window import Report, sync_windows
+from klaviyo_sync.warehouses.duckdb import DuckDBWarehouse
+
+NOW = datetime(2026, 1, 10, tzinfo=timezone.utc)
+FIRST, SECOND = "2026-01-01", "2026-01-02"
+SYNC: dict[str, Any] = {
+    "name": "members",
+    "connection": "local",
+    "dataset": "members",
+    "modified_at": "updated_at",
+    "frequency": "daily",
+    "start": FIRST,
+    "profile": {"external_id": "id", "email": "email", "phone_number": "phone"},
+}
+CONSENT: dict[str, Any] = {"email_marketing": {"column": "word", "timestamp": "said_at"}, "sms_marketing": "texts", "list": "VRgFBd"}
+TABLE = """
+CREATE TABLE members (
+    id VARCHAR, email VARCHAR, phone VARCHAR, word VARCHAR, said_at TIMESTAMPTZ, texts VARCHAR, updated_at TIMESTAMPTZ
+)
+"""
+
+
+class Place:
+    """A warehouse file, a rejects folder and a local Klaviyo."""
+
+    def __init__(self, folder: Path, box: Sandbox, url: str) -> None:
+        self.file = folder / "warehouse.duckdb"
+        self.rejects = Rejects(str(folder / "rejects"))
+        self.box = box
+        self.url = url
+        with duckdb.connect(str(self.file)) as connection:
+            connection.execute(TABLE)
+
+    def fill(self, *rows: str) -> None:
+        """Adds rows."""
+        with duckdb.connect(str(self.file)) as connection:
+            connection.execute(f"INSERT INTO members VALUES {', '.join(rows)}")
+
+    def run(self, *keys: str, **consent: Any) -> Report:
+        """Runs the windows of these keys together."""
+        sync = Sync.model_validate({**SYNC, "consent": {**CONSENT, **consent}})
+        warehouse = DuckDBWarehouse(self.file)
+        try:
+            with Klaviyo("pk_x", self.url, limits=LIMITS.scaled(1e6)) as klaviyo:
+                windows = [window(sync, key) for key in keys]
+                return sync_windows(sync, windows, warehouse, klaviyo, now=NOW, rejects=self.rejects, log=lambda _: None)
+        finally:
+            warehouse.close()
+
+    def lines(self, key: str) -> list[tuple[str, ...]]:
+        """Row, column, code and outcome of each line of a window's rejects file, sorted."""
+        with Path(self.rejects.address("members", key)).open(encoding="utf-8", newline="") as file:
+            return sorted((line["row"], line["column"], line["code"], line["outcome"]) for line in csv.DictReader(file))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """A place without limits whose jobs take no time, and where consent shows at once."""
+    box = Sandbox(limits=False, job_seconds=0.0, consent_seconds=0.0)
+    with serve(box) as server:
+        yield Place(tmp_path, box, server.url)
+
+
+def test_counts_by_window_and_reasons_in_the_file(place: Place) -> None:
+    """Every window counts its own statements, and its rejects file has a line for each that was not carried out."""
+    place.box.opt_out("gone@example.com", "email_marketing")
+    place.fill(
+        f"('1', 'new@example.com', '+4915112345671', 'Subscribe', NULL, 'Subscribe', '{FIRST} 10:00Z')",
+        f"('2', 'gone@example.com', NULL, 'Subscribe', NULL, NULL, '{FIRST} 10:00Z')",
+        f"('3', 'leaving@example.com', NULL, 'Unsubscribed', NULL, NULL, '{SECOND} 10:00Z')",
+        f"('4', 'odd@example.com', NULL, 'yes', NULL, 'Subscribe', '{SECOND} 10:00Z')",
+    )
+    report = place.run(FIRST, SECOND)
+    assert all(result.balanced and result.proven for result in report.results.values())
+    assert report.results[FIRST].consent == {
+        "email_marketing": ConsentCounts(stated=2, sent=1, guarded=1),
+        "sms_marketing": ConsentCounts(stated=1, sent=1),
+    }
+    assert report.results[SECOND].consent == {
+        "email_marketing": ConsentCounts(stated=2, sent=1, rejected=1, unsubscribed=1),
+        "sms_marketing": ConsentCounts(stated=1, rejected=1),
+    }
+    assert place.lines(FIRST) == [("external_id=2", "word", "consent_guarded", "email_marketing guarded")]
+    assert place.lines(SECOND) == [
+        ("external_id=4", "texts", "consent_without_identifier", "sent without this cell"),
+        ("external_id=4", "word", "unknown_consent_word", "sent without this cell"),
+    ]
+    assert place.box.consent("gone@example.com").status("email_marketing") == "UNSUBSCRIBED"
+    assert place.box.consent("new@example.com").status("sms_marketing") == "SUBSCRIBED"
+
+
+def test_what_undated_subscribes_go_through(place: Place) -> None:
+    """The opt-in process of the list is read once and told; without a list it is the account's, which cannot be read."""
+    place.fill(f"('1', 'new@example.com', NULL, 'Subscribe', NULL, NULL, '{FIRST} 10:00Z')")
+    assert place.run(FIRST).opt_in == "single_opt_in"
+    assert place.run(FIRST, list="Y6nRLr").opt_in == "double_opt_in"
+    assert place.run(FIRST, list=None).opt_in == "account default, unknown"
+    assert place.run(SECOND).opt_in is None
+
+
+def test_a_consent_list_that_is_not_there(place: Place) -> None:
+    """Before anything is sent, the run says that the list of the consent does not exist."""
+    place.fill(f"('1', 'new@example.com', NULL, 'Subscribe', NULL, NULL, '{FIRST} 10:00Z')")
+    with pytest.raises(Refused, match="no list 'NOPE01'"):
+        place.run(FIRST, list="NOPE01")
+    assert len(place.box.profiles) == 0
+
+
+def test_consent_waits_for_its_profile(place: Place) -> None:
+    """Who was not imported is not subscribed: the statement is refused with its row, not lost."""
+    place.box.faults.add("row", containing="new@example.com", detail="No.")
+    place.fill(
+        f"('1', 'new@example.com', NULL, 'Subscribe', '2025-01-01 00:00Z', NULL, '{FIRST} 10:00Z')",
+        f"('2', 'fine@example.com', NULL, 'Subscribe', '2025-01-01 00:00Z', NULL, '{FIRST} 10:00Z')",
+    )
+    result = place.run(FIRST).results[FIRST]
+    assert (result.imported, result.failed) == (1, 1)
+    assert result.consent["email_marketing"] == ConsentCounts(stated=2, sent=1, refused=1)
+    assert place.box.consent("new@example.com").status("email_marketing") == "NEVER_SUBSCRIBED"
+    assert ("external_id=1", "word", "consent_without_profile", "email_marketing refused") in place.lines(FIRST)
+
+
+def test_a_job_without_an_end_leaves_consent_unknown(place: Place) -> None:
+    """When nothing proves that the profiles arrived, their consent is unknown too, and the window is not done."""
+    place.box.faults.add("job_cancelled")
+    place.fill(f"('1', 'new@example.com', NULL, 'Subscribe', '2025-01-01 00:00Z', NULL, '{FIRST} 10:00Z')")
+    result = place.run(FIRST).results[FIRST]
+    assert (result.unknown, result.unknown_statements, result.balanced, result.proven) == (1, 1, True, False)
+    assert place.box.consent("new@example.com").status("email_marketing") == "NEVER_SUBSCRIBED"
