@@ -33,7 +33,7 @@ def answer(sandbox: Sandbox, request: Request) -> Answer:
     methods, request.parts = ROUTES.at(request.path)
     route = methods.get(request.method)
     operation = route.operation if route else "none"
-    fault = sandbox.faults.for_request(operation)
+    fault = sandbox.faults.for_request(operation, request.read)
     if fault and fault.kind == "lists_gone":
         with sandbox.lock:
             sandbox.lists.clear()

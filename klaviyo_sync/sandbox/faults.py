@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -62,7 +62,8 @@ JOB_FAULTS: dict[str, JobFate] = {
 class RequestFault:
     """The next `times` requests (0: all of them) fail as `kind`, after `skip` that do not.
 
-    `endpoint` narrows it to one operation, such as "bulk_import_profiles". `retry_after` is the header of a 429, in
+    `endpoint` narrows it to one operation, such as "bulk_import_profiles", `containing` to requests with this text in their
+    body. `retry_after` is the header of a 429, in
     whole seconds; None leaves the header out. `carried_out`: the request takes effect although its answer says otherwise.
     `seconds` is how long "slow" waits and an "outage" lasts, in real time.
     """
@@ -74,6 +75,11 @@ class RequestFault:
     retry_after: int | None = 1
     carried_out: bool = False
     seconds: float = 1.0
+    containing: str | None = None
+
+    def concerns(self, operation: str, read: Callable[[], bytes]) -> bool:
+        """Whether a request to this operation is one of those that may fail."""
+        return self.endpoint in (None, operation) and (self.containing is None or self.containing.encode() in read())
 
     def spoil(self, answer: Answer) -> Answer:
         """What the client gets in place of the real answer."""
@@ -118,11 +124,19 @@ class RowFault:
 
 @dataclass(frozen=True)
 class JobFault:
-    """The next `times` import jobs (0: all of them) end as `kind` says, after `skip` that do not."""
+    """The next `times` import jobs (0: all of them) end as `kind` says, after `skip` that do not.
+
+    `containing` narrows it to jobs with this text in one of their profiles.
+    """
 
     kind: str
     times: int = 1
     skip: int = 0
+    containing: str | None = None
+
+    def concerns(self, profiles: Iterable[bytes]) -> bool:
+        """Whether a job of these profiles is one of those that may end so."""
+        return self.containing is None or any(self.containing.encode() in profile for profile in profiles)
 
 
 Passing = RequestFault | JobFault
@@ -174,14 +188,14 @@ class Faults:
         with self._lock:
             return [asdict(one) for one in (*self._passing, *self._rows)]
 
-    def for_request(self, operation: str) -> RequestFault | None:
-        """The fault that this request meets, used up by it."""
-        found = self._next(lambda one: isinstance(one, RequestFault) and one.endpoint in (None, operation))
+    def for_request(self, operation: str, read: Callable[[], bytes]) -> RequestFault | None:
+        """The fault that this request meets, used up by it. Its body is read only when a fault asks for it."""
+        found = self._next(lambda one: isinstance(one, RequestFault) and one.concerns(operation, read))
         return found if isinstance(found, RequestFault) else None
 
-    def for_job(self) -> JobFate:
-        """How the next import job ends."""
-        found = self._next(lambda one: isinstance(one, JobFault))
+    def for_job(self, profiles: Sequence[bytes]) -> JobFate:
+        """How the next import job, of these profiles, ends."""
+        found = self._next(lambda one: isinstance(one, JobFault) and one.concerns(profiles))
         return JOB_FAULTS[found.kind] if found else "complete"
 
     def for_rows(self, *, early: bool) -> list[RowFault]:

@@ -150,7 +150,8 @@ class Sandbox:
     def add_job(self, rows: list[Row], lists: tuple[str, ...]) -> Job:
         """An import job for these rows, which starts on its own."""
         with self.lock:
-            return self.jobs.add(rows, lists, self.faults.for_job(), now=self.now(), at=self.elapsed(), scale=self.time_scale)
+            fate = self.faults.for_job([text for _, text in rows])
+            return self.jobs.add(rows, lists, fate, now=self.now(), at=self.elapsed(), scale=self.time_scale)
 
     def settle(self) -> None:
         """Carries out what is due: import jobs, then consent."""

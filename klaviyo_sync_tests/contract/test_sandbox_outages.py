@@ -61,3 +61,13 @@ def test_lists_can_go_away_under_a_run(api: Api, sandbox: Sandbox) -> None:
 
     assert [api.imports(ROW, lists=["VRgFBd"]).status_code for _ in range(2)] == [202, 400]
     assert api.get("/api/lists").json()["data"] == []
+
+
+def test_faults_choose_by_what_is_sent(api: Api, sandbox: Sandbox) -> None:
+    """With `containing`, only the request or the job that holds the text meets the fault, whenever it comes."""
+    sandbox.faults.add("503", endpoint="bulk_import_profiles", containing="c@example.com")
+    sandbox.faults.add("job_vanished", containing="b@example.com")
+    found = [api.imports({"email": f"{name}@example.com"}) for name in "abc"]
+
+    assert [answer.status_code for answer in found] == [202, 202, 503]
+    assert [job["id"] for job in api.get(JOBS).json()["data"]] == [found[0].json()["data"]["id"]]
