@@ -232,12 +232,27 @@ def window_query(
 
 
 def outside_query(sync: Sync, read: Relation, columns: Sequence[Column], *, now: datetime) -> Query:
-    """The query for the rows that no window holds: one row with `undated` (modified_at is NULL) and `future` (after `now`)."""
+    """The query for the rows that no window holds: one row with `undated` (modified_at is NULL) and `future` (after `now`).
+
+    Only such rows are looked at, so that a warehouse need not read the others to count them.
+    """
     where = sync.dataset or "the query"
     modified = find_column(sync.modified_at.column, columns, where)
     column = source_column(modified, read.dialect)
     moment = bound_value(just_after(now), modified_kind(modified, read.dialect, where), sync.zone, aligned=False)
-    future = exp.GTE(this=column.copy(), expression=read.dialect.placeholder("now"))
-    counts = {"undated": column.is_(exp.null()), "future": future}
-    selected = [exp.alias_(exp.Count(this=exp.Case().when(condition, exp.Literal.number(1))), name) for name, condition in counts.items()]
-    return Query(read.sql(read.select().select(*selected)), (Param("now", modified.type, moment),))
+    future = exp.Count(this=column.copy())
+    undated = exp.Sub(this=exp.Count(this=exp.Star()), expression=future.copy())
+    outside = exp.or_(column.is_(exp.null()), exp.GTE(this=column.copy(), expression=read.dialect.placeholder("now")))
+    query = read.select().select(exp.alias_(undated, "undated"), exp.alias_(future, "future")).where(outside)
+    return Query(read.sql(query), (Param("now", modified.type, moment),))
+
+
+def extent_query(sync: Sync, read: Relation, columns: Sequence[Column], *, now: datetime) -> Query:
+    """The query for how much there is: one row with `found` (rows up to `now`) and `newest` (their last modified_at)."""
+    where = sync.dataset or "the query"
+    modified = find_column(sync.modified_at.column, columns, where)
+    column = source_column(modified, read.dialect)
+    moment = bound_value(just_after(now), modified_kind(modified, read.dialect, where), sync.zone, aligned=False)
+    selected = (exp.alias_(exp.Count(this=exp.Star()), "found"), exp.alias_(exp.Max(this=column.copy()), "newest"))
+    past = exp.LT(this=column, expression=read.dialect.placeholder("now"))
+    return Query(read.sql(read.select().select(*selected).where(past)), (Param("now", modified.type, moment),))

@@ -16,7 +16,7 @@ from sqlglot import exp
 
 from klaviyo_sync.core.dialects import DIALECTS
 from klaviyo_sync.core.errors import ConfigError
-from klaviyo_sync.core.query import Column, Query, columns_query, identifier, outside_query, relation, table, window_query
+from klaviyo_sync.core.query import Column, Query, columns_query, extent_query, identifier, outside_query, relation, table, window_query
 from klaviyo_sync.core.sync import Sync
 
 TEXTS = Path(__file__).parent.parent / "cases" / "sql"
@@ -83,6 +83,7 @@ def queries(shape: Shape) -> Iterator[tuple[str, Query]]:
     yield "window", window_query(sync, read, columns, lower=LOWER, upper=UPPER, aligned=aligned)
     yield "identifiers", window_query(sync, read, columns, lower=LOWER, upper=UPPER, names=[names[0], names[3]], aligned=False)
     yield "outside", outside_query(sync, read, columns, now=UPPER)
+    yield "extent", extent_query(sync, read, columns, now=UPPER)
 
 
 def written(shape: Shape) -> str:

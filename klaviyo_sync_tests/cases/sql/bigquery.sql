@@ -16,5 +16,9 @@ SELECT src.`id` AS `id`, src.`changed` AS `changed` FROM `project`.`crm`.`people
 -- upper = 2026-01-02T00:00:00+00:00 (TIMESTAMP)
 
 -- outside
-SELECT COUNT(CASE WHEN src.`changed` IS NULL THEN 1 END) AS undated, COUNT(CASE WHEN src.`changed` >= @now THEN 1 END) AS future FROM `project`.`crm`.`people` AS src;
+SELECT COUNT(*) - COUNT(src.`changed`) AS undated, COUNT(src.`changed`) AS future FROM `project`.`crm`.`people` AS src WHERE src.`changed` IS NULL OR src.`changed` >= @now;
+-- now = 2026-01-02T00:00:00.000001+00:00 (TIMESTAMP)
+
+-- extent
+SELECT COUNT(*) AS found, MAX(src.`changed`) AS newest FROM `project`.`crm`.`people` AS src WHERE src.`changed` < @now;
 -- now = 2026-01-02T00:00:00.000001+00:00 (TIMESTAMP)

@@ -24,7 +24,13 @@ SELECT id, tags, extra, changed FROM `project.crm`.people WHERE name != '''it's;
 -- upper = 2026-01-03 (DATE)
 
 -- outside
-SELECT COUNT(CASE WHEN src.`changed` IS NULL THEN 1 END) AS undated, COUNT(CASE WHEN src.`changed` >= @now THEN 1 END) AS future FROM (
+SELECT COUNT(*) - COUNT(src.`changed`) AS undated, COUNT(src.`changed`) AS future FROM (
 SELECT id, tags, extra, changed FROM `project.crm`.people WHERE name != '''it's;'''
-) AS src;
+) AS src WHERE src.`changed` IS NULL OR src.`changed` >= @now;
+-- now = 2026-01-03 (DATE)
+
+-- extent
+SELECT COUNT(*) AS found, MAX(src.`changed`) AS newest FROM (
+SELECT id, tags, extra, changed FROM `project.crm`.people WHERE name != '''it's;'''
+) AS src WHERE src.`changed` < @now;
 -- now = 2026-01-03 (DATE)

@@ -16,5 +16,9 @@ SELECT src."id" AS "id", src."changed" AS "changed" FROM "crm"."the people" AS s
 -- upper = 2026-01-02T01:00:00 (TIMESTAMP)
 
 -- outside
-SELECT COUNT(CASE WHEN src."changed" IS NULL THEN 1 END) AS undated, COUNT(CASE WHEN src."changed" >= $now THEN 1 END) AS future FROM "crm"."the people" AS src;
+SELECT COUNT(*) - COUNT(src."changed") AS undated, COUNT(src."changed") AS future FROM "crm"."the people" AS src WHERE src."changed" IS NULL OR src."changed" >= $now;
+-- now = 2026-01-02T01:00:00.000001 (TIMESTAMP)
+
+-- extent
+SELECT COUNT(*) AS found, MAX(src."changed") AS newest FROM "crm"."the people" AS src WHERE src."changed" < $now;
 -- now = 2026-01-02T01:00:00.000001 (TIMESTAMP)

@@ -16,5 +16,9 @@ SELECT src."ID" AS "ID", src."CHANGED" AS "CHANGED" FROM "ANALYTICS"."CRM"."the 
 -- upper = 2026-01-02T01:00:00 (TIMESTAMP_NTZ)
 
 -- outside
-SELECT COUNT(CASE WHEN src."CHANGED" IS NULL THEN 1 END) AS undated, COUNT(CASE WHEN src."CHANGED" >= ? THEN 1 END) AS future FROM "ANALYTICS"."CRM"."the people" AS src;
+SELECT COUNT(*) - COUNT(src."CHANGED") AS undated, COUNT(src."CHANGED") AS future FROM "ANALYTICS"."CRM"."the people" AS src WHERE src."CHANGED" IS NULL OR src."CHANGED" >= ?;
+-- now = 2026-01-02T01:00:00.000001 (TIMESTAMP_NTZ)
+
+-- extent
+SELECT COUNT(*) AS found, MAX(src."CHANGED") AS newest FROM "ANALYTICS"."CRM"."the people" AS src WHERE src."CHANGED" < ?;
 -- now = 2026-01-02T01:00:00.000001 (TIMESTAMP_NTZ)

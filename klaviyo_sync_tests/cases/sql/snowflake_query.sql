@@ -24,7 +24,13 @@ SELECT $1 AS id, tags, extra, changed FROM crm.people
 -- upper = 2026-01-02T00:00:00+00:00 (TIMESTAMP_TZ)
 
 -- outside
-SELECT COUNT(CASE WHEN src."CHANGED" IS NULL THEN 1 END) AS undated, COUNT(CASE WHEN src."CHANGED" >= ? THEN 1 END) AS future FROM (
+SELECT COUNT(*) - COUNT(src."CHANGED") AS undated, COUNT(src."CHANGED") AS future FROM (
 SELECT $1 AS id, tags, extra, changed FROM crm.people
-) AS src;
+) AS src WHERE src."CHANGED" IS NULL OR src."CHANGED" >= ?;
+-- now = 2026-01-02T00:00:00.000001+00:00 (TIMESTAMP_TZ)
+
+-- extent
+SELECT COUNT(*) AS found, MAX(src."CHANGED") AS newest FROM (
+SELECT $1 AS id, tags, extra, changed FROM crm.people
+) AS src WHERE src."CHANGED" < ?;
 -- now = 2026-01-02T00:00:00.000001+00:00 (TIMESTAMP_TZ)
