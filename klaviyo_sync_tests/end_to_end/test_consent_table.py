@@ -1,0 +1,208 @@
+"""Every spelling, channel, date and present state in every mode, over HTTP: fates and end states as cases/consent_table says.
+
+The table is written by hand, from docs/consent.md. Each of its lines has a window of its own, so that a window's counts tell the fate
+of every person in it.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from datetime import datetime, timedelta
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import pytest
+import requests
+import yaml
+from consent_place import START, Place, day, days, mail, phone, placed
+
+from klaviyo_sync.core.consent_counts import ConsentCounts
+from klaviyo_sync.core.decisions import Mode
+from klaviyo_sync.core.sync import CHANNELS, Channel
+from klaviyo_sync.sandbox.consents import Person
+
+CASES = Path(__file__).parent.parent / "cases" / "consent_table"
+NOW = datetime(2026, 12, 1, 12, tzinfo=START.tzinfo)
+THAT_DAY = NOW - timedelta(days=60)
+DATES = {
+    "undated": None,
+    "older": THAT_DAY - timedelta(days=5),
+    "equal": THAT_DAY,
+    "newer": THAT_DAY + timedelta(days=5),
+    "future": NOW + timedelta(days=1),
+}
+MODES: tuple[Mode, ...] = get_args(Mode)
+SUBSCRIBE = "profile-subscription-bulk-create-job"
+
+
+class Line(NamedTuple):
+    """One line of the table: the facts that it applies to, and what becomes of the statement and of the person."""
+
+    present: str
+    says: str
+    dated: str
+    mode: str
+    fate: str
+    code: str
+    status: str
+    since: str
+    suppressed: str
+
+
+class Case(NamedTuple):
+    """One person who states something for one channel, and the position of the line that says what becomes of it."""
+
+    number: int
+    channel: Channel
+    present: str
+    says: str
+    word: str | None
+    dated: str
+    line: int
+
+    @property
+    def key(self) -> str:
+        """How Klaviyo finds the person for the channel."""
+        return mail(self.number) if self.channel == "email_marketing" else phone(self.number)
+
+
+def loaded(name: str) -> Any:
+    """A file of the table."""
+    return yaml.safe_load((CASES / name).read_text(encoding="utf-8"))
+
+
+with (CASES / "expected.csv").open(encoding="utf-8", newline="") as _file:
+    LINES = tuple(Line(**row) for row in csv.DictReader(_file))
+WORDS: Mapping[str, list[str | None]] = loaded("words.yaml")
+PRESENTS: Mapping[str, dict[str, Any]] = loaded("presents.yaml")
+
+
+def applying(present: str, says: str, dated: str, mode: Mode) -> list[int]:
+    """The positions of the lines that apply."""
+    facts = (present, says, dated, mode)
+    return [n for n, line in enumerate(LINES) if all(cell == "*" or fact in cell.split() for fact, cell in zip(facts, line, strict=False))]
+
+
+def cases(mode: Mode) -> Iterator[Case]:
+    """Every person of a mode."""
+    words = [(says, word) for says, spelled in WORDS.items() for word in spelled]
+    places: list[tuple[Channel, str]] = [
+        (channel, present) for channel in CHANNELS for present, how in PRESENTS.items() if channel == "email_marketing" or "text" in how
+    ]
+    for number, ((channel, present), (says, word), dated) in enumerate(product(places, words, DATES)):
+        [line] = applying(present, says, dated, mode)
+        yield Case(number, channel, present, says, word, dated, line)
+
+
+def act(place: Place, people: list[Case]) -> None:
+    """Has people, and Klaviyo, do what was done before the run."""
+    asked: dict[int, list[Case]] = {}
+    for case in people:
+        how = PRESENTS[case.present]
+        if how.get("profile", True):
+            place.box.profiles.upsert(None, {"email": mail(case.number), "phone_number": phone(case.number)}, place.now.timestamp())
+        for one in how.get("acts", ()):
+            at = THAT_DAY + timedelta(days=one["day"])
+            if one["act"] == "subscribed":
+                place.box.opt_in(case.key, case.channel, at)
+            elif one["act"] == "unsubscribed":
+                place.box.opt_out(case.key, case.channel, at)
+            elif one["act"] == "asked":
+                asked.setdefault(one["day"], []).append(case)
+            elif one["act"] == "left":
+                place.box.consents.leave(place.box.person(case.key), "Y6nRLr", at.timestamp())
+            else:
+                place.box.suppress(mail(case.number), one["act"], at)
+    for moved, waiting in asked.items():
+        place.now = THAT_DAY + timedelta(days=moved)
+        for start in range(0, len(waiting), 1_000):
+            ask(place, waiting[start : start + 1_000])
+    place.now = NOW
+
+
+def ask(place: Place, waiting: list[Case]) -> None:
+    """Asks people to confirm that they subscribe."""
+    profiles = []
+    for case in waiting:
+        medium, _, purpose = case.channel.partition("_")
+        key = "email" if medium == "email" else "phone_number"
+        attributes = {key: case.key, "subscriptions": {medium: {purpose: {"consent": "SUBSCRIBED"}}}}
+        profiles.append({"type": "profile", "attributes": attributes})
+    related = {"list": {"data": {"type": "list", "id": "Y6nRLr"}}}
+    data = {"type": SUBSCRIBE, "attributes": {"profiles": {"data": profiles}}, "relationships": related}
+    headers = {"Authorization": "Klaviyo-API-Key pk_x", "revision": "2026-07-15"}
+    answer = requests.post(f"{place.url}/api/{SUBSCRIBE}s", json={"data": data}, headers=headers, timeout=30)
+    assert answer.status_code == 202
+
+
+def held(place: Place, people: list[Case]) -> dict[int, Person]:
+    """What Klaviyo holds of each person."""
+    return {case.number: deepcopy(place.box.consent(case.key)) for case in people}
+
+
+def suppressed(person: Person) -> set[str]:
+    """The suppressions of a person, by reason; `list` for any list that was left."""
+    return set(person.suppressions) | ({"list"} if person.list_suppressions else set())
+
+
+def expect(case: Case, line: Line, before: Person, after: Person) -> None:
+    """The person is what the line says, and no other channel has changed."""
+    was, now = before.channels.get(case.channel), after.channels.get(case.channel)
+    if line.status == "before":
+        assert (now and (now.status, now.at)) == (was and (was.status, was.at)), (case, line)
+    else:
+        at = {"now": NOW, "stated": DATES[case.dated]}[line.since]
+        assert at is not None
+        assert now, (case, line)
+        assert (now.status, now.at) == (line.status, at.timestamp()), (case, line)
+    if case.channel == "email_marketing":
+        assert suppressed(after) == (suppressed(before) if line.suppressed == "before" else set(line.suppressed.split())), (case, line)
+    others = [{name: one for name, one in person.channels.items() if name != case.channel} for person in (before, after)]
+    assert others[0] == others[1], (case, line)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_combination(mode: Mode, tmp_path: Path) -> None:
+    """Every statement has the fate, and every person the end state, that the table says."""
+    people = list(cases(mode))
+    with placed(tmp_path, THAT_DAY) as place:
+        act(place, people)
+        place.fill(
+            {
+                "email": mail(case.number),
+                "phone": phone(case.number),
+                case.channel: case.word,
+                f"{case.channel}_at": DATES[case.dated],
+                "changed": START + timedelta(days=case.line, hours=12),
+            }
+            for case in people
+        )
+        before = held(place, people)
+        report = place.run(days(START, len(LINES)), undated=mode)
+        after = held(place, people)
+    for case in people:
+        expect(case, LINES[case.line], before[case.number], after[case.number])
+    stating: dict[int, Counter[Channel]] = {}
+    for case in people:
+        stating.setdefault(case.line, Counter())[case.channel] += 1
+    for position, channels in stating.items():
+        line, result = LINES[position], report.results[day(START + timedelta(days=position))]
+        for channel, count in channels.items():
+            counts = {"stated": count, line.fate: count} if line.fate else {}
+            if line.fate == "sent" and line.says == "unsubscribe":
+                counts["unsubscribed"] = count
+            assert result.consent[channel] == ConsentCounts(**counts), (channel, line)
+            told = {code: number for (column, code), number in result.issues.items() if column.startswith(channel) and code == line.code}
+            assert told == ({line.code: count} if line.code else {}), (channel, line)
+        assert {code for _, code in result.issues} <= {line.code, "consent_date_in_future"}, line
+
+
+def test_the_table_is_whole() -> None:
+    """Every combination of facts has one line, and every line is there for some."""
+    used = Counter(case.line for mode in MODES for case in cases(mode))
+    assert set(used) == set(range(len(LINES)))
+    assert used.total() > 20_000
