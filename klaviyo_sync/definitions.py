@@ -33,7 +33,8 @@ def run_windows(
     """What became of the windows: both sides are opened, and their drivers imported, here and no sooner."""
     from klaviyo_sync.sync_window import sync_windows  # noqa: PLC0415 - for a run only
 
-    with warehouse(f"klaviyo_sync {sync.name}") as opened, klaviyo() as client:
+    span = "..".join(dict.fromkeys((windows[0].key, windows[-1].key)))
+    with warehouse(f"klaviyo_sync {sync.name} {span}") as opened, klaviyo() as client:
         return sync_windows(sync, windows, opened, client, now=now, rejects=rejects, log=log)
 
 

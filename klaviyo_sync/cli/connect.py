@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import NamedTuple, Protocol
 
 from rich.text import Text
 
 from klaviyo_sync.config import Connection, KlaviyoSettings, Project
+from klaviyo_sync.core.dialects import DIALECTS
 from klaviyo_sync.core.errors import ConfigError, KlaviyoSyncError
-from klaviyo_sync.core.query import Column, Query, Relation, find_column, relation, window_query
+from klaviyo_sync.core.mapping import plan_mapping
+from klaviyo_sync.core.query import Column, Query, Relation, extent_query, find_column, relation, window_query
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import windows
 from klaviyo_sync.klaviyo.accounts import Account, ListDetails
+from klaviyo_sync.source import Source
 from klaviyo_sync.warehouses import Warehouse
+
+FAR_AWAY = datetime(9000, 1, 1, tzinfo=timezone.utc)
 
 
 class Asks(Protocol):
@@ -75,10 +80,39 @@ def ask_dataset(name: str, sync: Sync, now: datetime, warehouse: Warehouse) -> I
         faults = [fault for column in sync.columns() if (fault := missing(name, sync, column, columns))]
         yield from faults
         if not faults:
-            next(iter(warehouse.batches(newest_query(sync, read, columns, now))), None)
+            source = Source(sync, warehouse, read, columns, plan_mapping(sync, columns, DIALECTS[warehouse.dialect], now), now)
+            newest = newest_query(sync, read, columns, now)
+            next(iter(warehouse.batches(newest)), None)
             yield Finding(name, sync.name, good=True, said=f"{len(sync.columns())} columns found, and rows can be read")
+            yield Finding(name, f"{sync.name}: rows", good=True, said=extent(source))
+            yield from (Finding(name, f"{sync.name}: {sync.modified_at.column}", good=True, said=said) for said in costs(source, newest))
+            yield from (Finding(name, sync.name, good=True, said=note) for note in warehouse.notes)
     except KlaviyoSyncError as error:
         yield Finding(name, sync.name, good=False, said=str(error))
+
+
+def extent(source: Source) -> str:
+    """How many rows there are, and up to when."""
+    query = extent_query(source.sync, source.relation, source.columns, now=source.now)
+    [row] = [row for batch in source.warehouse.batches(query) for row in batch.to_pylist()]
+    return f"{row['found']:,}, modified last at {row['newest']}" if row["found"] else "none yet"
+
+
+def costs(source: Source, newest: Query) -> Iterator[str]:
+    """What spares a run the rows of other windows, and how much the newest window reads of what there is, where that can be known."""
+    sync, columns = source.sync, source.columns
+    told = source.warehouse.pruning(source.relation, find_column(sync.modified_at.column, columns, sync.dataset or "the query"))
+    if told is not None:
+        yield told
+    cost = source.warehouse.estimate(newest)
+    whole = source.warehouse.estimate(window_query(sync, source.relation, columns, lower=None, upper=FAR_AWAY, aligned=False))
+    if cost is not None and whole is not None:
+        yield f"the newest window reads {megabytes(cost)} of {megabytes(whole)}"
+
+
+def megabytes(size: int) -> str:
+    """A number of bytes, for people."""
+    return f"{size / 1e6:,.1f} MB"
 
 
 def missing(name: str, sync: Sync, column: str, columns: Sequence[Column]) -> Finding | None:

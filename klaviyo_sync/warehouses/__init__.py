@@ -13,9 +13,13 @@ from klaviyo_sync.core.query import Column, Query, Relation
 
 
 class Warehouse(Protocol):
-    """What a sync needs of a warehouse."""
+    """What a sync needs of a warehouse.
+
+    `notes` are sentences about the way rows were read that its owner should know; they grow as it is read.
+    """
 
     dialect: str
+    notes: list[str]
 
     def columns(self, relation: Relation) -> list[Column]:
         """The columns of a table, view or SELECT. Raises ConfigError when there is no such thing, Refused when it may not be read."""
@@ -23,6 +27,14 @@ class Warehouse(Protocol):
 
     def batches(self, query: Query) -> Iterator[pa.RecordBatch]:
         """The rows of a query, about 20,000 at a time. Raises Refused or Unavailable when reading breaks."""
+        ...
+
+    def estimate(self, query: Query) -> int | None:
+        """How many bytes the query would read, which it may cost; None where only running it would tell. It is not run."""
+        ...
+
+    def pruning(self, relation: Relation, modified_at: Column) -> str | None:
+        """What spares a window's query the rows of other windows, or that nothing does; None where that is not known."""
         ...
 
     def close(self) -> None:

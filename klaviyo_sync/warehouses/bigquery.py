@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from klaviyo_sync.core.query import Column, Query, Relation, columns_query
-from klaviyo_sync.warehouses.bigquery_failures import explained, passing
-from klaviyo_sync.warehouses.bigquery_reading import known_type, recut, rest_batches, storage_batches
+from klaviyo_sync.warehouses.bigquery_failures import PartitionFilterDemandedError, explained, passing
+from klaviyo_sync.warehouses.bigquery_reading import known_type, rest_batches, storage_batches
+from klaviyo_sync.warehouses.recutting import recut
 
 if TYPE_CHECKING:
-    from google.cloud.bigquery import QueryJob, QueryJobConfig
+    from google.cloud.bigquery import QueryJob, QueryJobConfig, Table
 
     from klaviyo_sync.warehouses.bigquery_access import BigQueryAccess
 
@@ -91,7 +92,13 @@ class BigQueryWarehouse:
 
     def columns(self, relation: Relation) -> list[Column]:
         """The columns of a table, view or SELECT. Raises ConfigError when it cannot be read, Refused when it may not be."""
-        return [Column(field.name, known_type(field)) for field in self.dry_run(columns_query(relation)).schema or ()]
+        try:
+            fields = self.dry_run(columns_query(relation)).schema or ()
+        except PartitionFilterDemandedError:
+            if relation.text is not None:
+                raise
+            fields = self.table(relation).schema
+        return [Column(field.name, known_type(field)) for field in fields]
 
     def batches(self, query: Query) -> Iterator[pa.RecordBatch]:
         """The rows, as Arrow batches of at most BATCH_ROWS. Raises Refused or Unavailable when reading breaks."""
@@ -132,6 +139,34 @@ class BigQueryWarehouse:
         config.use_query_cache = False
         with explained(self.project, analysing=True):
             return self.client.query(query.sql, job_config=config, retry=self.retry, job_retry=None)
+
+    def estimate(self, query: Query) -> int:
+        """How many bytes the query would read, at most: clusters may spare some of them."""
+        return self.dry_run(query).total_bytes_processed or 0
+
+    def pruning(self, relation: Relation, modified_at: Column) -> str | None:
+        """How the table is partitioned and clustered, seen from the modified_at column; None for a view or a SELECT."""
+        if relation.text is not None:
+            return None
+        table = self.table(relation)
+        if table.table_type != "TABLE":
+            return None
+        by = table.time_partitioning
+        if by is not None and by.field == modified_at.name:
+            return f"partitioned by {(by.type_ or 'day').lower()} of {by.field}"
+        if modified_at.name in (table.clustering_fields or [])[:1]:
+            return f"clustered by {modified_at.name}"
+        held = f"partitioned by {by.field or 'time of ingestion'}, and " if by is not None else ""
+        return f"{held}not partitioned or clustered by {modified_at.name}: every run reads, and pays for, the whole columns"
+
+    def table(self, relation: Relation) -> Table:
+        """What BigQuery knows about a table."""
+        from google.cloud.bigquery import DatasetReference  # noqa: PLC0415
+
+        source = relation.source
+        reference = DatasetReference(source.catalog or self.project, source.db).table(source.name)
+        with explained(self.project, analysing=True):
+            return self.client.get_table(reference, retry=self.retry)
 
     def config(self, query: Query) -> QueryJobConfig:
         """How a query is to be run. Values are bound with the type of their column, so that partitions are pruned."""

@@ -19,6 +19,10 @@ PASSING = frozenset(
 )
 
 
+class PartitionFilterDemandedError(ConfigError):
+    """The table demands a filter on its partition column, and the query has none that BigQuery accepts."""
+
+
 class Rule(NamedTuple):
     """What an answer looks like (its reason, and its text, as regular expressions), who must act, and what is to be done.
 
@@ -81,7 +85,7 @@ RULES = (
     Rule(
         "invalidQuery",
         r"partition elimination",
-        ConfigError,
+        PartitionFilterDemandedError,
         "The table demands a filter on its partition column; partition it by the modified_at column.",
         quoted=False,
     ),

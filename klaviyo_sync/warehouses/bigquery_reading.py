@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -78,22 +78,6 @@ FROM_TEXT: dict[str, Convert] = {
     "TIME": times,
     "TIMESTAMP": lambda texts: texts.cast(pa.int64()).cast(pa.timestamp("us", "UTC")),  # microseconds, as the client asks for them
 }
-
-
-def recut(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of `most` rows, the last one shorter."""
-    held: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in batches:
-        held.append(batch)
-        rows += batch.num_rows
-        if rows >= most:
-            cut = pa.Table.from_batches(held).combine_chunks().to_batches(max_chunksize=most)
-            held = [cut.pop()] if rows % most else []
-            rows %= most
-            yield from cut
-    if rows:
-        yield from pa.Table.from_batches(held).combine_chunks().to_batches()
 
 
 def known_type(field: SchemaField) -> str:

@@ -31,6 +31,7 @@ class DuckDBWarehouse:
     def __init__(self, path: str | Path, memory_limit: str = MEMORY_LIMIT) -> None:
         """Opens the file. Raises ConfigError when it does not exist, Unavailable when another process holds it for writing."""
         self.path = Path(path)
+        self.notes: list[str] = []
         if not self.path.is_file():
             raise ConfigError(f"DuckDB file {self.path} does not exist; correct `path` of the connection.")
         try:
@@ -71,6 +72,12 @@ class DuckDBWarehouse:
             return self.connection.sql(query.sql, params={param.name: param.value for param in query.params} or None)
         except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException) as error:
             raise ConfigError(f"DuckDB refused the query: {before_the_query(error)}") from None
+
+    def estimate(self, query: Query) -> None:
+        """None: a file costs nothing to read."""
+
+    def pruning(self, relation: Relation, modified_at: Column) -> None:
+        """None: DuckDB skips what its row groups rule out, and nobody pays for the rest."""
 
     def close(self) -> None:
         """Closes the file and removes what was spilled."""

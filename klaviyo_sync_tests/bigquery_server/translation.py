@@ -48,7 +48,7 @@ def translate(state: State, account: Account, text: str, params: Sequence[dict[s
     check_comparisons(state, resolved, params)
     written_as = take_out_texts(resolved)
     bound = resolved.transform(lambda node: duckdb_node(node, params))
-    hide_ingestion_time(state, bound, tables)
+    hide_ingestion_time(state, bound)
     return Translated(bound.sql("duckdb"), resolved, list(dict.fromkeys(tables)), written_as)
 
 
@@ -152,12 +152,12 @@ def duckdb_node(node: exp.Expr, params: Sequence[dict[str, Any]]) -> exp.Expr:
     return node
 
 
-def hide_ingestion_time(state: State, tree: exp.Expr, tables: Sequence[Name]) -> None:
+def hide_ingestion_time(state: State, tree: exp.Expr) -> None:
     """SELECT * does not show the time of ingestion."""
-    hidden = any(found is not None and found.column == INGESTION for found in map(state.partitioning.get, tables))
-    for star in tree.find_all(exp.Star) if hidden else ():
-        tables_inside = list((star.find_ancestor(exp.Select) or tree).find_all(exp.Table))
-        if any(state.partitioning.get((table.db, table.name)) for table in tables_inside):
+    for star in tree.find_all(exp.Star):
+        select = star.find_ancestor(exp.Select)
+        source = select.args["from_"].this if select is not None and select.args.get("from_") else None
+        if isinstance(source, exp.Table) and getattr(state.partitioning.get((source.db, source.name)), "column", None) == INGESTION:
             star.set("except_", [exp.to_identifier(INGESTION, quoted=True)])
 
 
