@@ -185,17 +185,20 @@ class Sandbox:
         `person` is an e-mail address or a phone number; who is not there yet is added.
         """
         with self.lock:
+            self.settle()
             for each in TEXTS.get(channel, (channel,)):
                 self.consents.unsubscribe(self.person(person), each, self._at(at), How("PREFERENCE_PAGE"))
 
     def opt_in(self, person: str, channel: Channel, at: Moment | None = None) -> None:
         """The person subscribes by their own hand, whatever was before. Arguments as for `opt_out`."""
         with self.lock:
+            self.settle()
             self.consents.opt_in(self.person(person), channel, self._at(at), How("PREFERENCE_PAGE"))
 
     def suppress(self, email: str, reason: str, at: Moment | None = None) -> None:
         """The e-mail address is suppressed: by hand, a bounce, a report. Raises ValueError for a reason that does not exist."""
         with self.lock:
+            self.settle()
             self.consents.suppress(self.person(email), reason, self._at(at))
 
     def confirm(self, person: str | None = None) -> int:

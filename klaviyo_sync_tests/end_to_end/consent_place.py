@@ -74,10 +74,10 @@ class Place:
             connection.register("given", table)
             connection.execute("CREATE OR REPLACE TABLE people AS SELECT * FROM given")
 
-    def run(self, keys: Sequence[str], channels: Iterable[Channel] = CHANNELS, **consent: Any) -> Report:
+    def run(self, keys: Sequence[str], channels: Iterable[Channel] = CHANNELS, *, frequency: str = "daily", **consent: Any) -> Report:
         """Runs the windows of these keys together; every row and statement is accounted for, and no log line names anybody."""
         columns = {channel: {"column": channel, "timestamp": f"{channel}_at"} for channel in channels}
-        sync = Sync.model_validate({**SYNC, "consent": {**columns, **consent}})
+        sync = Sync.model_validate({**SYNC, "frequency": frequency, "consent": {**columns, **consent}})
         warehouse = DuckDBWarehouse(self.file)
         lines: list[str] = []
         try:
