@@ -15,6 +15,7 @@ from klaviyo_sync.core.profiles import prepare_rows
 from klaviyo_sync.core.reading import Rows
 from klaviyo_sync.core.result import Result
 from klaviyo_sync.core.rivals import Rivals
+from klaviyo_sync.core.stopping import reasons_to_stop
 from klaviyo_sync.core.sync import Channel, Sync
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window
@@ -36,7 +37,7 @@ class Preview:
     `result` counts the rows; its `requests` and `bytes` are those that would be sent. `stated` counts the usable consent statements by
     channel and meaning. Klaviyo was asked about the first `asked` profiles: `new` of them it does not hold yet, and `result.consent` says
     what would become of theirs. `opt_in` is the process that undated subscribes go through. `examples` are the first profiles as they
-    would be sent, as JSON texts.
+    would be sent, as JSON texts. `halts` says why a run would stop itself.
     """
 
     result: Result
@@ -48,6 +49,7 @@ class Preview:
     examples: tuple[str, ...]
     undated: int
     future: int
+    halts: tuple[str, ...]
 
     @property
     def minutes(self) -> float:
@@ -104,4 +106,15 @@ def preview_window(
 
     counted = tally.results()[window.key] + Result(requests=requests, bytes=size)
     shown = tuple(text.rstrip(",") for text in examples)
-    return Preview(counted, profiles, asked, new, opt_in(sync, lists), dict(stated), shown, undated, future)
+    return Preview(
+        counted,
+        profiles,
+        asked,
+        new,
+        opt_in(sync, lists),
+        dict(stated),
+        shown,
+        undated,
+        future,
+        tuple(reasons_to_stop(sync.stop_above, tally)),
+    )

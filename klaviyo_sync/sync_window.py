@@ -20,6 +20,7 @@ from klaviyo_sync.core.reading import Rows
 from klaviyo_sync.core.reports import consent_lines, issue_lines, outcome_lines
 from klaviyo_sync.core.result import Result
 from klaviyo_sync.core.rivals import Rivals
+from klaviyo_sync.core.stopping import stop_if_absurd
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window
@@ -102,6 +103,7 @@ def profiles(
     def prepared(rows: Rows) -> tuple[pa.Array, pa.Table]:
         ready = prepare_rows(rows, source.plan, encoder)
         tally.add_prepared(ready, rows.windows)
+        stop_if_absurd(source.sync.stop_above, tally)
         files.add(issue_lines(rows, ready.issues, ready.rejected, source.plan))
         return ready.profiles, ready.rows
 

@@ -115,6 +115,7 @@ def show(console: Console, sync: Sync, chosen: Window, previewed: Preview) -> No
         "rows with modified_at in the future, in no window yet": previewed.future,
     }
     print_table(console, ("", "count"), ((name, f"{count:,}" if isinstance(count, int) else count) for name, count in counts.items()))
+    print_lines(console, [f"A run would stop itself: {reason}." for reason in previewed.halts], style="red")
     if result.issues:
         print_table(
             console,

@@ -26,7 +26,7 @@ FOLDER = "syncs"
 RESERVED_NAMES = frozenset(("profiles",))
 PROJECT_KEYS = ("klaviyo", "connections", "rejects")
 PROJECT_MAPPINGS: frozenset[KeyPath] = frozenset(((), ("klaviyo",), ("connections",), ("connections", "*"), ("connections", "*", "labels")))
-SYNC_MAPPINGS: frozenset[KeyPath] = frozenset(((), ("profile",), ("properties",), ("consent",), ("tolerance",), ("tags",)))
+SYNC_MAPPINGS: frozenset[KeyPath] = frozenset(((), ("profile",), ("properties",), ("consent",), ("tolerance",), ("stop_above",), ("tags",)))
 
 M = TypeVar("M", bound=BaseModel)
 

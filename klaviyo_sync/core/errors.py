@@ -9,6 +9,10 @@ class ConfigError(KlaviyoSyncError):
     """For the author of the YAML: says the file, the line, the key, what was found and what was expected."""
 
 
+class HaltedError(ConfigError):
+    """A ConfigError about the data: the run stopped itself, since it would have changed more than `stop_above` allows."""
+
+
 class Refused(KlaviyoSyncError):  # noqa: N818 - the design names it so
     """For the owner of the key or of the warehouse rights: the other side answered, and the answer was no."""
 

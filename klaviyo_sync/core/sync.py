@@ -26,7 +26,7 @@ from klaviyo_sync.core.notation import (
     TagValue,
     Timezone,
 )
-from klaviyo_sync.core.tolerance import Tolerance
+from klaviyo_sync.core.tolerance import StopAbove, Tolerance
 
 OnNull = Literal["keep", "clear"]
 PropertyType = Literal["text", "number", "boolean", "date", "datetime", "list", "json"]
@@ -176,6 +176,7 @@ class Sync(Model):
     )
     on_null: OnNull = Field(default="keep", description="What a NULL does to the value in Klaviyo: keep it, or clear it.")
     tolerance: Tolerance = Field(default_factory=Tolerance, description="How many rows may stay behind before the window's check fails.")
+    stop_above: StopAbove = Field(default_factory=StopAbove, description="How much may change before a run stops itself.")
     history: Literal["include", "skip"] = Field(
         default="include", description="Whether rows older than the first window go with the first window."
     )

@@ -32,6 +32,7 @@ class Tally:
     bytes: np.ndarray = field(init=False)
     consent: list[dict[Channel, ConsentCounts]] = field(init=False)
     consent_requests: np.ndarray = field(init=False)
+    meanings: Counter[tuple[Channel, str]] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         size = len(self.windows)
@@ -66,8 +67,9 @@ class Tally:
         self.add_issues(ready.issues, windows)
         going = ready.rows.column(WINDOW).to_numpy()
         for channel in stated_channels(ready.rows):
-            stated = going[ready.rows.column(stated_column(channel)).is_valid().to_numpy()]
-            self.add_statements(channel, ConsentCounts(stated=1), stated)
+            stated = ready.rows.column(stated_column(channel))
+            self.add_statements(channel, ConsentCounts(stated=1), going[stated.is_valid().to_numpy()])
+            self.meanings.update({(channel, one["values"]): one["counts"] for one in stated.drop_null().value_counts().to_pylist()})
         for channel, rows in ready.rejected_statements.items():
             self.add_statements(channel, ConsentCounts(stated=1, rejected=1), windows[rows])
 

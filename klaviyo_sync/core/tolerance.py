@@ -1,4 +1,4 @@
-"""How many rows of a window may stay behind before its check fails."""
+"""How many rows of a window may stay behind before its check fails, and how much may change before a run stops itself."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ class Limit(Model):
 
     share: Decimal | None = None
     rows: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.share * 100:f}".rstrip("0").rstrip(".") + "%" if self.share is not None else f"{self.rows:,}"
 
     def exceeded_by(self, count: int, read: int) -> bool:
         """Whether `count` rows out of `read` are too many."""
@@ -58,3 +61,25 @@ class Tolerance(Model):
     failed: Allowance = Field(
         default=Limit(rows=0), json_schema_extra={"default": 0}, description="Rows that Klaviyo refused or failed.", examples=["0.1%", 0]
     )
+
+
+HALF = Limit(share=Decimal("0.5"))
+
+
+class StopAbove(Model):
+    """How much may change in one run before it stops. Shares are of the rows read so far, from 1,000 rows on; None is no limit."""
+
+    rows: int | None = Field(default=None, ge=1, description="Rows in the windows of one run.", examples=[5_000_000])
+    rejected: Allowance | None = Field(
+        default=HALF, json_schema_extra={"default": "50%"}, description="Rows that cannot go out.", examples=["50%", 10_000]
+    )
+    subscribes: Allowance | None = Field(default=None, description="Rows that subscribe somebody to a channel.", examples=["80%"])
+    unsubscribes: Allowance | None = Field(
+        default=HALF,
+        json_schema_extra={"default": "50%"},
+        description="Rows that unsubscribe somebody from a channel.",
+        examples=["50%", 500],
+    )
+
+
+UNLIMITED = StopAbove(rejected=None, unsubscribes=None)

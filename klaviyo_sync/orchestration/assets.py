@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import dagster as dg
 
 from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.core.tolerance import UNLIMITED
 from klaviyo_sync.core.windows import Window
 from klaviyo_sync.orchestration import evaluations
 from klaviyo_sync.orchestration.checks import check_specs
@@ -22,6 +23,8 @@ if TYPE_CHECKING:  # pandas, pyarrow and duckdb, for a run only
     from klaviyo_sync.sync_window import Report
 
 POOL = "klaviyo"
+LET_THROUGH = "let_through"
+LETTING_THROUGH = dg.Field(bool, default_value=False, description="Import also what stop_above would stop, this once.")
 CHECKED_ALONE = 100  # windows, when the UI executes checks without naming any
 
 Events = Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.Output[None]]
@@ -68,6 +71,7 @@ def sync_asset(sync: Sync, spec: dg.AssetSpec, importing: Importing) -> dg.Asset
         backfill_policy=dg.BackfillPolicy.multi_run(MOST_WINDOWS_PER_RUN),
         retry_policy=importing.retries,
         pool=POOL,
+        config_schema={LET_THROUGH: LETTING_THROUGH},
         required_resource_keys={warehouse_name(sync.connection), KLAVIYO},
     )
     def run(context: dg.AssetExecutionContext) -> Events:
@@ -76,7 +80,8 @@ def sync_asset(sync: Sync, spec: dg.AssetSpec, importing: Importing) -> dg.Asset
         names = {check.name for check in context.selected_asset_check_keys}
         failed = None
         if context.selected_asset_keys:
-            failed = yield from imported(context, sync, chosen, names, importing)
+            asked = sync.model_copy(update={"stop_above": UNLIMITED}) if context.op_execution_context.op_config[LET_THROUGH] else sync
+            failed = yield from imported(context, asked, chosen, names, importing)
         else:
             stored = stored_windows(context.instance, sync, chosen)
             context.log.info("Checking %d windows of sync %s from their stored results; nothing is imported.", len(stored), sync.name)

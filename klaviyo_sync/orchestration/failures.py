@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from klaviyo_sync.core.errors import ConfigError, KlaviyoSyncError, Refused, Unavailable
+from klaviyo_sync.core.errors import ConfigError, HaltedError, KlaviyoSyncError, Refused, Unavailable
 from klaviyo_sync.core.windows import Window
 from klaviyo_sync.orchestration.verdicts import counted
 
@@ -20,7 +20,14 @@ RETRIES = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL
 LISTED = 5
 SAFE = "These windows stay missing; running them again is safe: it never overwrites newer data and never subscribes anyone again."
 
+LET_IT_THROUGH = (
+    "Look at the dataset; klaviyo-sync preview shows what it would do. If it is the truth, materialize the windows with the "
+    "config let_through: true (Shift-click Materialize in the UI), or raise stop_above."
+)
+
+# The first kind that applies decides.
 NEXT: dict[type[KlaviyoSyncError], tuple[bool, str]] = {
+    HaltedError: (False, LET_IT_THROUGH),
     ConfigError: (False, "Correct the configuration and reload the code location; the schedule then asks for these windows again."),
     Refused: (False, "Ask the owner of the API key or of the warehouse rights; nothing changes until the rights do."),
     Unavailable: (True, "Nothing: Dagster tries again, and the schedule's next tick asks for these windows again."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from klaviyo_sync.core.consent_counts import ConsentCounts
-from klaviyo_sync.core.errors import Refused
+from klaviyo_sync.core.errors import HaltedError, Refused
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import window
 from klaviyo_sync.klaviyo.client import Klaviyo
@@ -57,9 +57,9 @@ class Place:
         with duckdb.connect(str(self.file)) as connection:
             connection.execute(f"INSERT INTO members VALUES {', '.join(rows)}")
 
-    def run(self, *keys: str, **consent: Any) -> Report:
+    def run(self, *keys: str, stop_above: Mapping[str, Any] | None = None, **consent: Any) -> Report:
         """Runs the windows of these keys together."""
-        sync = Sync.model_validate({**SYNC, "consent": {**CONSENT, **consent}})
+        sync = Sync.model_validate({**SYNC, "stop_above": stop_above or {}, "consent": {**CONSENT, **consent}})
         warehouse = DuckDBWarehouse(self.file)
         try:
             with Klaviyo("pk_x", self.url, limits=LIMITS.scaled(1e6)) as klaviyo:
@@ -125,6 +125,20 @@ def test_a_consent_list_that_is_not_there(place: Place) -> None:
     with pytest.raises(Refused, match="no list 'NOPE01'"):
         place.run(FIRST, list="NOPE01")
     assert len(place.box.profiles) == 0
+
+
+def test_a_column_that_unsubscribes_everybody(place: Place) -> None:
+    """When most rows say Unsubscribed, the run stops itself before anything is sent, unless the sync allows it."""
+    people = f"SELECT n, 'p' || n || '@example.com', NULL, 'Unsubscribed', NULL, NULL, '{FIRST} 10:00Z' FROM range(1_500) AS _(n)"
+    with duckdb.connect(str(place.file)) as connection:
+        connection.execute(f"INSERT INTO members {people}")
+    with pytest.raises(
+        HaltedError, match=r"1,500 of the first 1,500 rows unsubscribe for email_marketing, and stop_above.unsubscribes is 50%"
+    ):
+        place.run(FIRST)
+    assert len(place.box.profiles) == 0
+    report = place.run(FIRST, stop_above={"unsubscribes": None})
+    assert report.results[FIRST].consent["email_marketing"].unsubscribed == 1_500
 
 
 def test_consent_waits_for_its_profile(place: Place) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 
 import dagster as dg
 
+from klaviyo_sync.core.errors import HaltedError
 from klaviyo_sync.core.result import Result
 from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.core.tolerance import UNLIMITED
 from klaviyo_sync.core.windows import Window
 from klaviyo_sync.orchestration.schedules import asked_for
 from klaviyo_sync.sync_window import Report
@@ -43,6 +45,7 @@ class Imports:
     error: Exception | None = None
     undated: int = 0
     opt_in: str | None = None
+    halts: str | None = None
     asked: list[list[str]] = field(default_factory=list)
 
     def __call__(
@@ -58,6 +61,8 @@ class Imports:
     ) -> Report:
         del warehouse, klaviyo, now, rejects
         self.asked.append([window.key for window in windows])
+        if self.halts and sync.stop_above != UNLIMITED:
+            raise HaltedError(self.halts)
         log(f"importing {len(windows)} windows of {sync.name}")
         if self.error is not None:
             raise self.error
@@ -74,15 +79,18 @@ class Bench:
     sync: Sync
     imports: Imports
 
-    def run(self, first: str | None = None, last: str | None = None, checks: Sequence[str] | None = None) -> dg.ExecuteInProcessResult:
-        """A run over one window, a range, or none; with `checks`, only those and no import."""
+    def run(
+        self, first: str | None = None, last: str | None = None, checks: Sequence[str] | None = None, **config: object
+    ) -> dg.ExecuteInProcessResult:
+        """A run over one window, a range, or none; with `checks`, only those and no import. `config` is the run config of the sync."""
         tags = {} if first is None else {"dagster/partition": first}
         if last is not None and first is not None:
             tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
         whole = self.defs.resolve_implicit_global_asset_job_def()
         chosen = None if checks is None else {dg.AssetCheckKey(KEY, name) for name in checks}
         job = whole.get_subset(asset_selection=set() if checks is not None else {KEY}, asset_check_selection=chosen)
-        return job.execute_in_process(tags=tags, instance=self.instance, raise_on_error=False)
+        run_config = {"ops": {"klaviyo__loyalty": {"config": config}}} if config else None
+        return job.execute_in_process(run_config, tags=tags, instance=self.instance, raise_on_error=False)
 
     def imported(self) -> set[str]:
         """The windows that are materialized."""
