@@ -38,13 +38,29 @@ class Source:
 
     def newest(self, windows: Sequence[Window], rivals: Rivals, tally: Tally) -> Iterator[Rows]:
         """The newest row of each profile among the rows of the windows, unless a newer one came after them. Counts as it goes."""
+        lower, end, until = self.bounds(windows)
+        notice_all(self.identifying(lower, until), self.plan, rivals)
+        rows = self.warehouse.batches(self.rows_query(lower, end))
+        yield from newest_rows(rows, lambda: self.identifying(end, until), self.plan, rivals, tally)
+
+    def bounds(self, windows: Sequence[Window]) -> tuple[datetime | None, datetime, datetime]:
+        """From when on the rows of the windows are read, up to when, and up to when those that may supersede them."""
         first, last = windows[0], windows[-1]
         # The first window reaches back to the beginning, the others by their overlap.
         lower = None if first.first and self.sync.history == "include" else first.start - self.sync.overlap
-        until = max(just_after(self.now), last.end)
-        notice_all(self.identifying(lower, until), self.plan, rivals)
-        rows = self.warehouse.batches(window_query(self.sync, self.relation, self.columns, lower=lower, upper=last.end))
-        yield from newest_rows(rows, lambda: self.identifying(last.end, until), self.plan, rivals, tally)
+        return lower, last.end, max(just_after(self.now), last.end)
+
+    def estimate(self, windows: Sequence[Window]) -> int | None:
+        """How many bytes a run of the windows reads at most; None where the warehouse cannot tell. Nothing is read."""
+        lower, end, until = self.bounds(windows)
+        outside = outside_query(self.sync, self.relation, self.columns, now=self.now)
+        asked = (outside, self.identifying_query(lower, until), self.rows_query(lower, end), self.identifying_query(end, until))
+        estimates = [self.warehouse.estimate(query) for query in asked]
+        return None if None in estimates else sum(size for size in estimates if size is not None)
+
+    def rows_query(self, lower: datetime | None, upper: datetime) -> Query:
+        """The query for the rows that are sent."""
+        return window_query(self.sync, self.relation, self.columns, lower=lower, upper=upper)
 
     def identifying(self, lower: datetime | None, upper: datetime) -> Iterator[pa.RecordBatch]:
         """Only the columns that say who the rows are about."""

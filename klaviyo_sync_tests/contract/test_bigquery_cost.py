@@ -12,6 +12,7 @@ from bigquery_server import Account, Partitioning, Server, serve
 from klaviyo_sync.cli.connect import ask_warehouse
 from klaviyo_sync.config.connections import BigQueryConnection
 from klaviyo_sync.core.query import extent_query, outside_query, relation, window_query
+from klaviyo_sync.core.windows import Window
 from klaviyo_sync.source import open_source
 from klaviyo_sync.warehouses import connect
 from klaviyo_sync.warehouses.bigquery import BigQueryWarehouse
@@ -70,6 +71,17 @@ def test_an_estimate_runs_nothing(server: Server) -> None:
     with opened(server, maximum_bytes_billed=1) as warehouse:
         assert day(warehouse, 1) == DAY_BYTES
     assert server.state.jobs == {}
+
+
+def test_what_a_run_reads(server: Server) -> None:
+    """The estimate of a run is that of all its queries: its rows, who may supersede them up to now, and rows outside of windows."""
+    window = Window("2026-01-17", NOW - timedelta(days=2), NOW - timedelta(days=1))
+    with opened(server) as warehouse:
+        source = open_source(PEOPLE, warehouse, NOW)
+        asked = server.state.asked["jobs.getQueryResults"]
+        # The window touches two days, as do the rows after it; what a run looks at once more is the identifiers of both.
+        assert source.estimate([window]) == 3 * 100 * 8 + (3 + 2 + 2) * DAY_BYTES
+        assert server.state.asked["jobs.getQueryResults"] == asked
 
 
 def test_time_of_ingestion(server: Server) -> None:
