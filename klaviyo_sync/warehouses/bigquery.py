@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from klaviyo_sync.warehouses.bigquery_access import BigQueryAccess
 
 BATCH_ROWS = 16_384
+PAGE_ROWS = 5_000  # over REST, where a page costs a Python object per cell
 PATIENCE = 120.0  # seconds for which one request is repeated
 # https://docs.cloud.google.com/bigquery/docs/labels-intro
 LABEL_LENGTH = 63
@@ -106,7 +107,7 @@ class BigQueryWarehouse:
             job = self.again(lambda: self.finished(query))()
             pieces = self.stored(job)
             if pieces is None:
-                pieces = rest_batches(job.result(page_size=BATCH_ROWS, retry=self.retry, job_retry=None))
+                pieces = rest_batches(job.result(page_size=PAGE_ROWS, retry=self.retry, job_retry=None))
             yield from recut(pieces, BATCH_ROWS)
 
     def stored(self, job: QueryJob) -> Iterable[pa.RecordBatch] | None:

@@ -27,7 +27,16 @@ MAX_PROFILES, MAX_BYTES = 10_000, 5_000_000
 
 
 def ours(table: Path, rows: int) -> Iterator[int]:
-    """Rows per body, the product's own way: read with rivals marked, cleaned, mapped, encoded, packed."""
+    """Rows per body, the product's own way."""
+    from klaviyo_sync.warehouses.duckdb import DuckDBWarehouse
+
+    warehouse = DuckDBWarehouse(table)
+    yield from bodies(warehouse, SYNC)
+    warehouse.close()
+
+
+def bodies(warehouse: Any, keys: dict[str, Any]) -> Iterator[int]:
+    """Rows per body, from any warehouse: read with rivals marked, cleaned, mapped, encoded, packed."""
     from klaviyo_sync.core.packing import import_envelope, pack
     from klaviyo_sync.core.sync import Sync
     from klaviyo_sync.core.tally import Tally
@@ -35,16 +44,13 @@ def ours(table: Path, rows: int) -> Iterator[int]:
     from klaviyo_sync.rejects import Rejects
     from klaviyo_sync.source import open_source
     from klaviyo_sync.sync_window import engine, profiles
-    from klaviyo_sync.warehouses.duckdb import DuckDBWarehouse
 
-    warehouse = DuckDBWarehouse(table)
-    source = open_source(Sync.model_validate(SYNC), warehouse, NOW)
+    source = open_source(Sync.model_validate(keys), warehouse, NOW)
     windows = [Window("all", START, NOW, first=True)]
     with engine() as connection, Rejects("memory://bench").open("bench", ["all"]) as files:
         for batch in pack(profiles(source, windows, connection, Tally(windows), files), import_envelope()):
             batch.body()
             yield len(batch)
-    warehouse.close()
 
 
 def frames(table: Path, rows: int) -> Iterator[Any]:

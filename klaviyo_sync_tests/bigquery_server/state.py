@@ -66,8 +66,9 @@ class Fault:
 class State:
     """One server's state. `connection` is the DuckDB whose schemas are the datasets."""
 
-    def __init__(self, path: str | Path | None = None, project: str = PROJECT, location: str = "EU") -> None:
-        """A server of the tables in a DuckDB file, or of none yet."""
+    def __init__(self, path: str | Path | None = None, project: str = PROJECT, location: str = "EU", *, exact_json: bool = True) -> None:
+        """A server of the tables in a DuckDB file, or of none yet. Without `exact_json` DuckDB writes JSON: fast, and nearly the same."""
+        self.exact_json = exact_json
         self.connection = duckdb.connect(":memory:" if path is None else str(path), read_only=path is not None)
         self.connection.execute("SET TimeZone = 'UTC'")
         self.project, self.location = project, location

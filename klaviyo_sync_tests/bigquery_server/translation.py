@@ -46,7 +46,7 @@ def translate(state: State, account: Account, text: str, params: Sequence[dict[s
     resolved = parsed.transform(lambda node: table_of(state, account, node, names_of_ctes(parsed), tables))
     assert isinstance(resolved, exp.Query)
     check_comparisons(state, resolved, params)
-    written_as = take_out_texts(resolved)
+    written_as = take_out_texts(resolved, exact_json=state.exact_json)
     bound = resolved.transform(lambda node: duckdb_node(node, params))
     hide_ingestion_time(state, bound)
     return Translated(bound.sql("duckdb"), resolved, list(dict.fromkeys(tables)), written_as)
@@ -120,11 +120,14 @@ def described(state: State, sql: str) -> duckdb.DuckDBPyRelation:
         raise ApiError("invalidQuery", f"Unrecognized name or function: {str(error).splitlines()[0]}") from None
 
 
-def take_out_texts(tree: exp.Query) -> dict[int, str]:
+def take_out_texts(tree: exp.Query, *, exact_json: bool) -> dict[int, str]:
     """Leaves TO_JSON_STRING(x) and CAST(x AS STRING) of the outermost SELECT to the server, which writes them as BigQuery does."""
     found: dict[int, str] = {}
     for position, selected in enumerate(tree.selects if isinstance(tree, exp.Select) else ()):
         inner = selected.unalias()
+        if isinstance(inner, exp.JSONFormat) and not exact_json:
+            inner.replace(exp.func("COALESCE", exp.cast(exp.Anonymous(this="TO_JSON", expressions=[inner.this]), "text"), "'null'"))
+            continue
         if isinstance(inner, exp.JSONFormat):
             found[position] = "json"
         elif isinstance(inner, exp.Cast) and inner.to.this == exp.DataType.Type.TEXT:
