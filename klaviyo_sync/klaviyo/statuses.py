@@ -7,21 +7,20 @@ changed a moment ago may be shown late (one to three minutes were seen).
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from threading import Event
 from typing import Literal, get_args
 from urllib.parse import quote
 
 from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER
-from klaviyo_sync.core.decisions import Present, Status, Suppression
+from klaviyo_sync.core.decisions import Present
 from klaviyo_sync.core.sync import CHANNELS, Channel
-from klaviyo_sync.klaviyo.answers import Json, Rejection, attributes, mapping, text
+from klaviyo_sync.klaviyo.answers import Json, Rejection, attributes, text
 from klaviyo_sync.klaviyo.attribution import normal
 from klaviyo_sync.klaviyo.client import Klaviyo, Request
 from klaviyo_sync.klaviyo.limits import PROFILES
+from klaviyo_sync.klaviyo.presents import present, worse
 
 Identifier = Literal["email", "phone_number", "external_id"]
 Key = tuple[Identifier, str]
@@ -31,8 +30,6 @@ PER_CALL = 100
 LONGEST_QUERY = 6_000  # bytes; servers on the way commonly take 8,000 for a whole address
 WAITS = (2.0, 4.0, 8.0, 16.0, 30.0)
 IDENTIFIERS: tuple[Identifier, ...] = get_args(Identifier)
-WORST_FIRST: tuple[Status, ...] = ("UNSUBSCRIBED", "unknown", "NEVER_SUBSCRIBED", "SUBSCRIBED")
-STATUSES: dict[str, Status] = {status: status for status in WORST_FIRST}
 
 
 class WithoutQuery(logging.Filter):
@@ -140,44 +137,6 @@ def asking(identifier: Identifier, values: Sequence[str]) -> Request:
             "page[size]": str(PER_CALL),
         },
     )
-
-
-def present(subscriptions: object, channel: Channel) -> Present:
-    """What the `subscriptions` of a profile say of a channel: unknown when there are none, never subscribed when they do not name it.
-
-    An opt-out counts from the latest date beside it, a subscribe from the date of the consent itself. Who left one list only is
-    suppressed there, which a subscribe would lift as well.
-    """
-    if not isinstance(subscriptions, dict):
-        return Present()
-    medium, _, purpose = channel.partition("_")
-    held = mapping(mapping(subscriptions.get(medium)).get(purpose))
-    said = text(held.get("consent")) or "NEVER_SUBSCRIBED"
-    status = STATUSES.get(said, "unknown")
-    consented, updated = moment(held.get("consent_timestamp")), moment(held.get("last_updated"))
-    at = max((date for date in (consented, updated) if date), default=None) if status == "UNSUBSCRIBED" else consented
-    return Present(status, at, (*suppressions(held.get("suppression")), *suppressions(held.get("list_suppressions"))))
-
-
-def suppressions(listed: object) -> Iterator[Suppression]:
-    """The suppressions of a list of Klaviyo's."""
-    for one in map(mapping, listed if isinstance(listed, list) else ()):
-        yield Suppression(text(one.get("reason")), moment(one.get("timestamp")))
-
-
-def worse(one: Present, other: Present) -> Present:
-    """Of two profiles' presents the one that speaks more against sending, with the suppressions of both."""
-    first = min(one, other, key=lambda held: (WORST_FIRST.index(held.status), -held.at.timestamp() if held.at else -math.inf))
-    return first._replace(suppressions=one.suppressions + other.suppressions)
-
-
-def moment(value: object) -> datetime | None:
-    """A date of Klaviyo's, in UTC; None for none, or one that cannot be read."""
-    try:
-        found = datetime.fromisoformat(text(value).replace("Z", "+00:00"))
-    except ValueError:
-        return None
-    return found.replace(tzinfo=timezone.utc) if found.tzinfo is None else found.astimezone(timezone.utc)
 
 
 def patiently(klaviyo: Klaviyo, statuses: Statuses, wanted: Sequence[Key], stop: Event | None = None) -> None:

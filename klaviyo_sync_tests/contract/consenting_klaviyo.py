@@ -46,7 +46,8 @@ def subscriptions(**channels: str | tuple[str, str] | Mapping[str, Any]) -> dict
     for channel, said in channels.items():
         medium, _, purpose = channel.partition("_")
         status, date = said if isinstance(said, tuple) else (said, None)
-        cell = said if isinstance(said, Mapping) else {"consent": status, "consent_timestamp": date, "suppression": []}
+        own = {"consent": status, "consent_timestamp": date, "method": "PREFERENCE_PAGE", "suppression": []}
+        cell = said if isinstance(said, Mapping) else own
         found.setdefault(medium, {})[purpose] = dict(cell)
     return found
 

@@ -73,6 +73,25 @@ def test_a_rerun_after_an_opt_in_leaves_it_alone() -> None:
     assert [one["email"] for one in people(server.bodies(UNSUBSCRIBE)[0])] == [BOB]
 
 
+@pytest.mark.parametrize(
+    ("held", "fate"),
+    [
+        ({"method": "FORM"}, "skipped"),
+        ({"method": "API"}, "sent"),
+        ({"method": "api", "last_updated": LATER}, "sent"),
+        ({"method": "MANUAL_IMPORT"}, "sent"),
+        ({}, "sent"),
+        ({"method": "API", "last_updated": "2026-05-02T00:06:00Z"}, "skipped"),
+        ({"last_updated": "2026-05-09T00:00:00Z"}, "skipped"),
+    ],
+)
+def test_the_time_of_a_call_holds_no_opt_out_back(held: dict[str, str], fate: str) -> None:
+    """A subscribe without a date is stamped when it is sent: an opt-out from before that, which came in later, is no older one."""
+    cell = {"consent": "SUBSCRIBED", "consent_timestamp": LATER, **held}
+    found, _ = run(Consenting([profile(ADA, email_marketing=cell)]), [{"email": ADA, "email_marketing": OUT_MAY}])
+    assert fates(found) == [{"email_marketing": fate}]
+
+
 def test_on_a_tie_the_opt_out_wins() -> None:
     """An opt-out of the very moment of Klaviyo's subscribe is sent."""
     script = Consenting([profile(ADA, email_marketing=("SUBSCRIBED", AT.isoformat()))])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from datetime import datetime, timedelta
 from itertools import product
@@ -23,7 +23,7 @@ from consent_place import START, Place, day, days, mail, phone, placed
 from klaviyo_sync.core.consent_counts import ConsentCounts
 from klaviyo_sync.core.decisions import Mode
 from klaviyo_sync.core.sync import CHANNELS, Channel
-from klaviyo_sync.sandbox.consents import Person
+from klaviyo_sync.sandbox.consents import How, Person
 
 CASES = Path(__file__).parent.parent / "cases" / "consent_table"
 NOW = datetime(2026, 12, 1, 12, tzinfo=START.tzinfo)
@@ -43,6 +43,7 @@ class Line(NamedTuple):
     """One line of the table: the facts that it applies to, and what becomes of the statement and of the person."""
 
     present: str
+    media: str
     says: str
     dated: str
     mode: str
@@ -81,9 +82,9 @@ WORDS: Mapping[str, list[str | None]] = loaded("words.yaml")
 PRESENTS: Mapping[str, dict[str, Any]] = loaded("presents.yaml")
 
 
-def applying(present: str, says: str, dated: str, mode: Mode) -> list[int]:
+def applying(present: str, medium: str, says: str, dated: str, mode: Mode) -> list[int]:
     """The positions of the lines that apply."""
-    facts = (present, says, dated, mode)
+    facts = (present, medium, says, dated, mode)
     return [n for n, line in enumerate(LINES) if all(cell == "*" or fact in cell.split() for fact, cell in zip(facts, line, strict=False))]
 
 
@@ -94,33 +95,43 @@ def cases(mode: Mode) -> Iterator[Case]:
         (channel, present) for channel in CHANNELS for present, how in PRESENTS.items() if channel == "email_marketing" or "text" in how
     ]
     for number, ((channel, present), (says, word), dated) in enumerate(product(places, words, DATES)):
-        [line] = applying(present, says, dated, mode)
+        [line] = applying(present, channel.partition("_")[0], says, dated, mode)
         yield Case(number, channel, present, says, word, dated, line)
 
 
+def sent(place: Place, case: Case, at: datetime, moved: datetime | None = None) -> None:
+    """A call of the API has subscribed the person: undated at this moment, or later and dated with it."""
+    date = at.timestamp() if moved else None
+    place.box.consents.subscribe(place.box.person(case.key), case.channel, date, (moved or at).timestamp(), How("API"))
+
+
+ACTS: Mapping[str, Callable[[Place, Case, datetime], object]] = {
+    "subscribed": lambda place, case, at: place.box.opt_in(case.key, case.channel, at),
+    "unsubscribed": lambda place, case, at: place.box.opt_out(case.key, case.channel, at),
+    "sent": sent,
+    "sent_dated": lambda place, case, at: sent(place, case, at, at + timedelta(days=20)),
+    "left": lambda place, case, at: place.box.consents.leave(place.box.person(case.key), "Y6nRLr", at.timestamp()),
+    **{
+        reason: lambda place, case, at, reason=reason: place.box.suppress(mail(case.number), reason, at)
+        for reason in ("USER_SUPPRESSED", "SPAM_REPORT", "HARD_BOUNCE", "INVALID_EMAIL")
+    },
+}
+
+
 def act(place: Place, people: list[Case]) -> None:
-    """Has people, and Klaviyo, do what was done before the run."""
-    asked: dict[int, list[Case]] = {}
+    """Has people, and Klaviyo, do what was done before the run. Who is asked to confirm is asked on that day, by a call."""
+    waiting: list[Case] = []
     for case in people:
         how = PRESENTS[case.present]
         if how.get("profile", True):
             place.box.profiles.upsert(None, {"email": mail(case.number), "phone_number": phone(case.number)}, place.now.timestamp())
         for one in how.get("acts", ()):
-            at = THAT_DAY + timedelta(days=one["day"])
-            if one["act"] == "subscribed":
-                place.box.opt_in(case.key, case.channel, at)
-            elif one["act"] == "unsubscribed":
-                place.box.opt_out(case.key, case.channel, at)
-            elif one["act"] == "asked":
-                asked.setdefault(one["day"], []).append(case)
-            elif one["act"] == "left":
-                place.box.consents.leave(place.box.person(case.key), "Y6nRLr", at.timestamp())
+            if one["act"] == "asked":
+                waiting.append(case)
             else:
-                place.box.suppress(mail(case.number), one["act"], at)
-    for moved, waiting in asked.items():
-        place.now = THAT_DAY + timedelta(days=moved)
-        for start in range(0, len(waiting), 1_000):
-            ask(place, waiting[start : start + 1_000])
+                ACTS[one["act"]](place, case, THAT_DAY + timedelta(days=one["day"]))
+    for start in range(0, len(waiting), 1_000):
+        ask(place, waiting[start : start + 1_000])
     place.now = NOW
 
 
