@@ -7,8 +7,10 @@ changed a moment ago may be shown late (one to three minutes were seen).
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event
 from typing import Literal, get_args
 from urllib.parse import quote
@@ -16,11 +18,12 @@ from urllib.parse import quote
 from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER
 from klaviyo_sync.core.decisions import Present
 from klaviyo_sync.core.sync import CHANNELS, Channel
-from klaviyo_sync.klaviyo.answers import Json, Rejection, attributes, text
+from klaviyo_sync.klaviyo.answers import Answer, Json, Rejection, attributes, text
 from klaviyo_sync.klaviyo.attribution import normal
 from klaviyo_sync.klaviyo.client import Klaviyo, Request
 from klaviyo_sync.klaviyo.limits import PROFILES
 from klaviyo_sync.klaviyo.presents import present, worse
+from klaviyo_sync.klaviyo.side_by_side import side_by_side
 
 Identifier = Literal["email", "phone_number", "external_id"]
 Key = tuple[Identifier, str]
@@ -59,13 +62,12 @@ class Statuses:
         for identifier, value in keys:
             wanted[identifier].add(value)
         for identifier, values in wanted.items():
-            parts = cut(sorted(value for value in values if not self.asked((identifier, value))))
-            while parts:
-                parts += self._read(klaviyo, identifier, parts.pop(), stop)
+            parts = deque(cut(sorted(value for value in values if not self.asked((identifier, value)))))
+            for part, answer in side_by_side(partial(answered, klaviyo, identifier, stop), parts):
+                parts.extend(self._take(identifier, part, answer))
 
-    def _read(self, klaviyo: Klaviyo, identifier: Identifier, part: list[str], stop: Event | None) -> list[list[str]]:
+    def _take(self, identifier: Identifier, part: list[str], answer: Answer | Rejection) -> list[list[str]]:
         """Takes in one answer; what of it is to be asked again in smaller parts."""
-        answer = klaviyo.request(asking(identifier, part), stop)
         self.requests += answer.attempts
         found = () if isinstance(answer, Rejection) else answer.resources
         for profile in found:
@@ -137,6 +139,11 @@ def asking(identifier: Identifier, values: Sequence[str]) -> Request:
             "page[size]": str(PER_CALL),
         },
     )
+
+
+def answered(klaviyo: Klaviyo, identifier: Identifier, stop: Event | None, values: Sequence[str]) -> Answer | Rejection:
+    """Klaviyo's answer about some people."""
+    return klaviyo.request(asking(identifier, values), stop)
 
 
 def patiently(klaviyo: Klaviyo, statuses: Statuses, wanted: Sequence[Key], stop: Event | None = None) -> None:

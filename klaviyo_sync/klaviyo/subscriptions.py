@@ -7,6 +7,7 @@ A person is never in two calls that were both accepted: Klaviyo ignores a second
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -26,6 +27,7 @@ from klaviyo_sync.klaviyo.answers import Answer, ApiError, Rejection
 from klaviyo_sync.klaviyo.attribution import LONGEST_REASON, PLACE, place
 from klaviyo_sync.klaviyo.client import Klaviyo, Request
 from klaviyo_sync.klaviyo.limits import SUBSCRIBE, UNSUBSCRIBE, Endpoint
+from klaviyo_sync.klaviyo.side_by_side import side_by_side
 from klaviyo_sync.klaviyo.submission import BLIND_LIMIT, NOT_FOUND, ROUNDS, TOO_LARGE
 
 Verdict = tuple[ConsentFate, Reason]
@@ -113,19 +115,20 @@ class Calls:
 
     def send(self, kind: Kind, asks: Asks) -> None:
         """Returns when the fate of every ask is settled. Errors as for `Klaviyo.request`; `Refused` also when the list is gone."""
-        parts = [(asks[start : start + kind.most], 1) for start in range(0, len(asks), kind.most)]
-        parts.reverse()
-        while parts:
-            part, round_ = parts.pop()
-            content = body(kind, part, self.list_id, self.source)
-            answer = self.klaviyo.request(Request(kind.endpoint, body=content), self.stop)
+        parts = deque((asks[start : start + kind.most], 1) for start in range(0, len(asks), kind.most))
+        for (part, round_), (answer, size) in side_by_side(lambda item: self._call(kind, item[0]), parts):
             self.ledger.requests += answer.attempts
-            self.ledger.bytes += answer.attempts * len(content)
+            self.ledger.bytes += answer.attempts * size
             if isinstance(answer, Answer):
                 self.accepted = True
                 self._taken(part)
             else:
                 parts.extend(self._rest(kind, part, round_, answer))
+
+    def _call(self, kind: Kind, part: Asks) -> tuple[Answer | Rejection, int]:
+        """Klaviyo's answer to one call, and the size of its body."""
+        content = body(kind, part, self.list_id, self.source)
+        return self.klaviyo.request(Request(kind.endpoint, body=content), self.stop), len(content)
 
     def _taken(self, part: Asks) -> None:
         for ask in part:
@@ -218,8 +221,8 @@ class Calls:
 
 
 def halves(asks: Asks) -> tuple[Asks, Asks]:
-    """The second half and the first one, which is then sent first."""
-    return asks[len(asks) // 2 :], asks[: len(asks) // 2]
+    """Both halves."""
+    return asks[: len(asks) // 2], asks[len(asks) // 2 :]
 
 
 def verdict(error: ApiError) -> Verdict:

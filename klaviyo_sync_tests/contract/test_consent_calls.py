@@ -141,7 +141,7 @@ def test_fewest_requests() -> None:
     many = [f"p{n}@shop.example" for n in range(2_500)]
     _, server = run(Consenting(), [{"email": email, "email_marketing": IN_MAY} for email in many])
     assert [asked.method for asked in server.asked] == ["GET"] * 25 + ["POST"] * 3
-    assert [len(people(asked)) for asked in server.bodies(SUBSCRIBE)] == [1_000, 1_000, 500]
+    assert sorted(len(people(asked)) for asked in server.bodies(SUBSCRIBE)) == [500, 1_000, 1_000]
     _, server = run(Consenting(), [{"email": email, "email_marketing": OUT} for email in many[:250]])
     assert [len(people(asked)) for asked in server.asked] == [100, 100, 50]
     _, server = run(Consenting(), [{"email": email, "email_marketing": IN} for email in many[:250]])
