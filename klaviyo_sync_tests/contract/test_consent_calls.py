@@ -143,7 +143,7 @@ def test_fewest_requests() -> None:
     assert [asked.method for asked in server.asked] == ["GET"] * 25 + ["POST"] * 3
     assert sorted(len(people(asked)) for asked in server.bodies(SUBSCRIBE)) == [500, 1_000, 1_000]
     _, server = run(Consenting(), [{"email": email, "email_marketing": OUT} for email in many[:250]])
-    assert [len(people(asked)) for asked in server.asked] == [100, 100, 50]
+    assert sorted(len(people(asked)) for asked in server.asked) == [50, 100, 100]
     _, server = run(Consenting(), [{"email": email, "email_marketing": IN} for email in many[:250]])
     assert [asked.method for asked in server.asked] == ["GET", "GET", "GET", "POST"]
 
