@@ -37,7 +37,8 @@ class Preview:
     `result` counts the rows; its `requests` and `bytes` are those that would be sent. `stated` counts the usable consent statements by
     channel and meaning. Klaviyo was asked about the first `asked` profiles: `new` of them it does not hold yet, and `result.consent` says
     what would become of theirs. `opt_in` is the process that undated subscribes go through. `examples` are the first profiles as they
-    would be sent, as JSON texts. `halts` says why a run would stop itself.
+    would be sent, as JSON texts. `halts` says why a run would stop itself. `estimate` is how many bytes a run reads in the warehouse at
+    most, where it can tell; `notes` are its own.
     """
 
     result: Result
@@ -50,6 +51,8 @@ class Preview:
     undated: int
     future: int
     halts: tuple[str, ...]
+    estimate: int | None
+    notes: tuple[str, ...]
 
     @property
     def minutes(self) -> float:
@@ -117,4 +120,6 @@ def preview_window(
         undated,
         future,
         tuple(reasons_to_stop(sync.stop_above, tally)),
+        source.estimate([window]),
+        tuple(warehouse.notes),
     )

@@ -111,10 +111,16 @@ def show(console: Console, sync: Sync, chosen: Window, previewed: Preview) -> No
         "requests": result.requests,
         "megabytes": f"{result.bytes / 1e6:,.1f}",
         "minutes at Klaviyo's limit": f"{previewed.minutes:.1f}",
+        **(
+            {"megabytes that a run reads in the warehouse, at most": f"{previewed.estimate / 1e6:,.1f}"}
+            if previewed.estimate is not None
+            else {}
+        ),
         "rows without modified_at, in no window": previewed.undated,
         "rows with modified_at in the future, in no window yet": previewed.future,
     }
     print_table(console, ("", "count"), ((name, f"{count:,}" if isinstance(count, int) else count) for name, count in counts.items()))
+    print_lines(console, previewed.notes, style="yellow")
     print_lines(console, [f"A run would stop itself: {reason}." for reason in previewed.halts], style="red")
     if result.issues:
         print_table(

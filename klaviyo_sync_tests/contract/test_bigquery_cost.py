@@ -13,6 +13,7 @@ from klaviyo_sync.cli.connect import ask_warehouse
 from klaviyo_sync.config.connections import BigQueryConnection
 from klaviyo_sync.core.query import extent_query, outside_query, relation, window_query
 from klaviyo_sync.core.windows import Window
+from klaviyo_sync.preview_window import preview_window
 from klaviyo_sync.source import open_source
 from klaviyo_sync.warehouses import connect
 from klaviyo_sync.warehouses.bigquery import BigQueryWarehouse
@@ -131,6 +132,16 @@ def test_views_do_not_tell_what_prunes(server: Server) -> None:
         for sync in (people(dataset="crm.seen", properties={}), people(dataset=None, query="SELECT * FROM crm.people", properties={})):
             read = relation(sync, "bigquery")
             assert warehouse.pruning(read, warehouse.columns(read)[1]) is None
+
+
+def test_preview_tells_what_a_run_reads(server: Server) -> None:
+    """The preview of a window says what its run would read at most, and that rows come over the slow way if they do."""
+    window = Window("2026-01-17", NOW - timedelta(days=2), NOW - timedelta(days=1))
+    with opened(server, rest=True) as warehouse:
+        previewed = preview_window(PEOPLE, window, warehouse, now=NOW, seen=lambda _: None)
+        assert previewed.estimate == open_source(PEOPLE, warehouse, NOW).estimate([window])
+        assert "many times slower" in previewed.notes[0]
+    assert previewed.result.read == 100
 
 
 def answers(server: Server, rest: bool = False, **keys: str) -> dict[str, str]:  # noqa: FBT001, FBT002 - as the server's own method
