@@ -7,5 +7,6 @@ beside this file for what it cannot do, and for what is stricter here.
 from bigquery_server.answers import ApiError
 from bigquery_server.serving import Server, serve
 from bigquery_server.state import Account, Partitioning, State
+from bigquery_server.translation import statement
 
-__all__ = ["Account", "ApiError", "Partitioning", "Server", "State", "serve"]
+__all__ = ["Account", "ApiError", "Partitioning", "Server", "State", "serve", "statement"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from bigquery_server.values import scalar_name
 COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE)
 SQL_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 RESERVED_PREFIXES = ("_PARTITION", "_TABLE_", "_FILE_", "_ROW_TIMESTAMP", "__ROOT__", "_COLIDENTIFIER")
+FIELD_NAME = re.compile(r"[\w &%=+:'<>#|-]{1,300}")
 INGESTION = "_PARTITIONTIME"
 
 Name = tuple[str, str]
@@ -59,7 +61,10 @@ def names_of_ctes(tree: exp.Expr) -> set[str]:
 
 def check_names(tree: exp.Query) -> None:
     """Columns of a result must have names that BigQuery takes."""
-    for name in tree.named_selects:
+    names = [name for name in tree.named_selects if name != "*"]
+    for name in names:
+        if not FIELD_NAME.fullmatch(name):
+            raise ApiError("invalidQuery", f'Invalid field name "{name}".')
         if name.upper().startswith(RESERVED_PREFIXES):
             raise ApiError(
                 "invalidQuery", f'Invalid field name "{name}". Field names are not allowed to start with the prefix {RESERVED_PREFIXES[0]}.'
@@ -162,6 +167,19 @@ def hide_ingestion_time(state: State, tree: exp.Expr) -> None:
         source = select.args["from_"].this if select is not None and select.args.get("from_") else None
         if isinstance(source, exp.Table) and getattr(state.partitioning.get((source.db, source.name)), "column", None) == INGESTION:
             star.set("except_", [exp.to_identifier(INGESTION, quoted=True)])
+
+
+def statement(text: str) -> str:
+    """DuckDB's SQL for a statement of GoogleSQL that makes or fills a table: what a test runs, never the product."""
+
+    def node_of(node: exp.Expr) -> exp.Expr:
+        if isinstance(node, exp.Table) and node.db:
+            return exp.table_(
+                exp.to_identifier(node.name, quoted=True), db=exp.to_identifier(node.db, quoted=True), alias=node.alias or None
+            )
+        return duckdb_node(node, [])
+
+    return sqlglot.parse_one(text, read="bigquery").transform(node_of).sql("duckdb")
 
 
 def conjuncts(tree: exp.Query) -> Iterator[exp.Expr]:
