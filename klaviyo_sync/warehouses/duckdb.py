@@ -32,6 +32,7 @@ class DuckDBWarehouse:
         """Opens the file. Raises ConfigError when it does not exist, Unavailable when another process holds it for writing."""
         self.path = Path(path)
         self.notes: list[str] = []
+        self.readers: list[pa.RecordBatchReader] = []
         if not self.path.is_file():
             raise ConfigError(f"DuckDB file {self.path} does not exist; correct `path` of the connection.")
         try:
@@ -55,7 +56,9 @@ class DuckDBWarehouse:
     def batches(self, query: Query) -> Iterator[pa.RecordBatch]:
         """The rows, as Arrow batches of at most BATCH_ROWS. Raises ConfigError for a wrong query, Refused when reading breaks."""
         try:
-            yield from self.run(query).to_arrow_reader(BATCH_ROWS)
+            reader = self.run(query).to_arrow_reader(BATCH_ROWS)
+            self.readers.append(reader)
+            yield from reader
         except duckdb.OutOfMemoryException:
             raise Refused(
                 f"DuckDB file {self.path}: this query needs more memory than the connection allows; raise its memory_limit."
@@ -81,6 +84,9 @@ class DuckDBWarehouse:
 
     def close(self) -> None:
         """Closes the file and removes what was spilled."""
+        # A result that is not read to its end outlives its connection, and the next one to this file would wait for it for ever.
+        for reader in self.readers:
+            reader.close()
         self.connection.close()
         self.spill.cleanup()
 
