@@ -3,6 +3,7 @@
 
 BIN := .venv/bin
 PORT ?= 3000
+WAREHOUSE ?= duckdb
 PYTEST_ARGS ?=
 
 help: ## this list
@@ -10,8 +11,13 @@ help: ## this list
 
 setup: .venv/.ready-dev ## install everything into .venv (the others do it by themselves)
 
-demo: .venv/.ready ## sample warehouse, sandbox, real windows through Dagster; prints what happened
+ifeq ($(WAREHOUSE),duckdb)
+demo: .venv/.ready ## sample warehouse, sandbox, real windows through Dagster; prints what happened. WAREHOUSE=snowflake|bigquery: out of a local one
 	@$(BIN)/python -m klaviyo_sync.demo
+else
+demo: .venv/.ready-dev
+	@$(BIN)/python klaviyo_sync_tests/demo_elsewhere.py $(WAREHOUSE)
+endif
 
 dev: .venv/.ready ## the same, and then the Dagster UI on PORT (3000), until Ctrl-C
 	@$(BIN)/python -m klaviyo_sync.demo --serve --port $(PORT)

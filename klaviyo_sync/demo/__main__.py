@@ -14,9 +14,9 @@ from rich.console import Console
 
 from klaviyo_sync.core.errors import KlaviyoSyncError
 from klaviyo_sync.demo import serving
-from klaviyo_sync.demo.account import API_KEY, account, refuse
+from klaviyo_sync.demo.account import API_KEY, Questions, account, refuse
 from klaviyo_sync.demo.expectation import Sample
-from klaviyo_sync.demo.folder import CONFIGURATION, WAREHOUSE, lay_out
+from klaviyo_sync.demo.folder import CONFIGURATION, WAREHOUSE, connect_to, lay_out
 from klaviyo_sync.demo.story import imports, timed
 from klaviyo_sync.demo.telling import make_console
 from klaviyo_sync.demo.warehouse import PEOPLE, build
@@ -29,13 +29,24 @@ from klaviyo_sync.demo.warehouse import PEOPLE, build
     "--folder", default=".demo", show_default=True, type=click.Path(file_okay=False, path_type=Path), help="Where the demo lives."
 )
 @click.option("--people", default=PEOPLE, show_default=True, help="How many people the sample warehouse knows.")
-def main(*, serve: bool, port: int, folder: Path, people: int) -> None:
+@click.option(
+    "--server", help="Command that serves the sample's tables as another warehouse: given the file, it prints a connection's keys as JSON."
+)
+@click.option("--now", type=click.DateTime(), help="The hour (UTC) that counts as now.")
+@click.option("--profiles", type=click.Path(dir_okay=False, path_type=Path), help="File for all profiles as Klaviyo holds them afterwards.")
+def main(*, serve: bool, port: int, folder: Path, people: int, server: str | None, now: datetime | None, profiles: Path | None) -> None:
     """Builds a sample warehouse, starts a local Klaviyo, imports windows through Dagster and checks what arrived."""
     serving.heed_signals()
     console = make_console()
     try:
         with ExitStack() as stack:
-            sys.exit(run(console, stack, folder.resolve(), people, port if serve else None))
+            if serve:
+                serving.check_free(port)
+            moment = (now or datetime.now(timezone.utc)).replace(minute=0, second=0, microsecond=0, tzinfo=timezone.utc)
+            wrong, url = play(console, stack, folder.resolve(), people=people, now=moment, server=server)
+            if profiles is not None:
+                profiles.write_text("\n".join(Questions(url).everybody()) + "\n", encoding="utf-8")
+            sys.exit(1 if wrong + (leave_running(console, folder.resolve(), port, url) if serve else 0) else 0)
     except KlaviyoSyncError as error:
         console.print(str(error), style="red", markup=False)
         sys.exit(1)
@@ -44,14 +55,14 @@ def main(*, serve: bool, port: int, folder: Path, people: int) -> None:
         sys.exit(130)
 
 
-def run(console: Console, stack: ExitStack, folder: Path, people: int, port: int | None) -> int:
-    """The whole demo; the exit status."""
+def play(console: Console, stack: ExitStack, folder: Path, *, people: int, now: datetime, server: str | None) -> tuple[int, str]:
+    """The demo up to the UI: how many things do not add up, and the address of its Klaviyo, which runs until the stack is closed."""
     began = time.monotonic()
-    now = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0)
-    if port is not None:
-        serving.check_free(port)
     lay_out(Path.cwd(), folder, now)
     timed(console, f"A sample warehouse in {folder / WAREHOUSE}", lambda: build(folder / WAREHOUSE, now, people))
+    if server is not None:
+        kind = connect_to(folder, stack.enter_context(serving.another_warehouse(server, folder / WAREHOUSE)))
+        console.print(f"The same tables in a local {kind}, which is what is read", markup=False)
     url = stack.enter_context(account())
     console.print(f"A local Klaviyo at {url}", markup=False)
     os.environ.update(
@@ -67,16 +78,20 @@ def run(console: Console, stack: ExitStack, folder: Path, people: int, port: int
         f"{'Everything adds up' if not wrong else 'Something does NOT add up'}, after {time.monotonic() - began:.0f} s.",
         style="red" if wrong else "green",
     )
-    if port is not None:
-        with serving.dagster_dev(folder, port) as process:
-            console.print(
-                f"\nDagster: http://127.0.0.1:{port}/assets/klaviyo/loyalty_members   Klaviyo: {url}   Ctrl-C stops both.", markup=False
-            )
-            try:
-                wrong += process.wait() != 0
-            except KeyboardInterrupt:
-                console.print("\nStopping.")
-    return 1 if wrong else 0
+    return wrong, url
+
+
+def leave_running(console: Console, folder: Path, port: int, url: str) -> int:
+    """Leaves the Dagster UI up until Ctrl-C; 1 when it ended by itself, and badly."""
+    with serving.dagster_dev(folder, port) as process:
+        console.print(
+            f"\nDagster: http://127.0.0.1:{port}/assets/klaviyo/loyalty_members   Klaviyo: {url}   Ctrl-C stops both.", markup=False
+        )
+        try:
+            return int(process.wait() != 0)
+        except KeyboardInterrupt:
+            console.print("\nStopping.")
+    return 0
 
 
 if __name__ == "__main__":

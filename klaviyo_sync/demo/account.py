@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +16,8 @@ from klaviyo_sync.sandbox import Sandbox, serve
 API_KEY = "pk_demo_of_the_sandbox"
 HEADERS = {"Authorization": f"Klaviyo-API-Key {API_KEY}", "revision": "2026-07-15", "Accept": "application/vnd.api+json"}
 TIMEOUT = 30
+TOO_MANY = 429
+WRITTEN_DOWN = {"created", "updated", "last_event_date", "subscriptions"}
 
 
 @contextmanager
@@ -37,6 +41,22 @@ class Questions:
         answer = requests.get(f"{self.url}{path}", params=params, headers=HEADERS, timeout=TIMEOUT)
         answer.raise_for_status()
         return answer.json()["data"]
+
+    def everybody(self) -> Iterator[str]:
+        """Every profile as a line of JSON, sorted, without what tells one account or one hour from another."""
+        found = []
+        address: str | None = f"{self.url}/api/profiles?page[size]=100&additional-fields[profile]=subscriptions"
+        with requests.Session() as session:
+            while address:
+                answer = session.get(address, headers=HEADERS, timeout=TIMEOUT)
+                if answer.status_code == TOO_MANY:
+                    time.sleep(float(answer.headers.get("Retry-After", "1")))
+                    continue
+                answer.raise_for_status()
+                page = answer.json()
+                found += [timeless(one["attributes"]) for one in page["data"]]
+                address = page["links"]["next"]
+        yield from sorted(json.dumps(one, sort_keys=True, ensure_ascii=False) for one in found)
 
     def person(self, email: str) -> Person | None:
         """What the account knows of someone, or None when it knows nobody of this address."""
@@ -65,6 +85,17 @@ class Questions:
     def members(self, list_id: str) -> int:
         """How many profiles a list has."""
         return self.get(f"/api/lists/{list_id}", **{"additional-fields[list]": "profile_count"})["attributes"]["profile_count"]
+
+
+def timeless(attributes: dict[str, Any]) -> dict[str, Any]:
+    """A profile's attributes, less the moments at which Klaviyo wrote something down; of consent what holds."""
+    consent = {
+        f"{medium}_{purpose}": held[purpose]["consent"]
+        for medium, held in attributes["subscriptions"].items()
+        for purpose in ("marketing", "transactional")
+        if held and "consent" in (held.get(purpose) or {})
+    }
+    return {name: value for name, value in attributes.items() if name not in WRITTEN_DOWN} | {"subscriptions": consent}
 
 
 def refuse(url: str, refuser: Refuser) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 from klaviyo_sync.core.errors import ConfigError
 
@@ -16,6 +20,8 @@ WAREHOUSE = "warehouse.duckdb"
 START = re.compile(r"^start: \S+", re.MULTILINE)
 FREQUENCY = re.compile(r"^frequency: (\S+)", re.MULTILINE)
 MODELINE = re.compile(r"^# yaml-language-server:.*\n", re.MULTILINE)
+LOCAL = re.compile(r"^  local: .*$", re.MULTILINE)
+SECRETS = ("password", "private_key", "credentials")
 COPIED = "# Copied by the demo from "
 
 
@@ -39,6 +45,19 @@ def lay_out(project: Path, folder: Path, now: datetime) -> None:
     copy(project, folder, CONFIGURATION)
     for sync in sorted((project / "syncs").glob("*.yaml")):
         copy(project, folder, f"syncs/{sync.name}", now)
+
+
+def connect_to(folder: Path, connection: Mapping[str, Any]) -> str:
+    """Has the demo's syncs read from another warehouse, given a connection's keys; its secrets go into the environment. Its type."""
+    keys = dict(connection)
+    for name in SECRETS:
+        if name in keys:
+            variable = f"DEMO_{name.upper()}"
+            os.environ[variable] = keys[name]
+            keys[name] = {"env": variable}
+    file = folder / CONFIGURATION
+    file.write_text(LOCAL.sub(lambda _: f"  local: {json.dumps(keys)}", file.read_text(encoding="utf-8")), encoding="utf-8")
+    return str(keys["type"])
 
 
 def copy(project: Path, folder: Path, name: str, now: datetime | None = None) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -11,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -40,6 +43,24 @@ def dagster_dev(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         stop(process)
+
+
+@contextmanager
+def another_warehouse(command: str, file: Path) -> Iterator[dict[str, Any]]:
+    """The keys of a connection to a warehouse with the tables of a DuckDB file, served by a process of its own.
+
+    Raises Unavailable when it does not come up.
+    """
+    with subprocess.Popen([*shlex.split(command), str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - the user's own words
+        assert process.stdin
+        assert process.stdout
+        try:
+            line = process.stdout.readline()
+            if not line:
+                raise Unavailable(f"{command} ended without the keys of a connection")
+            yield json.loads(line)
+        finally:
+            process.stdin.close()
 
 
 def wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
