@@ -34,7 +34,7 @@ class Source:
         """The rows that no window can hold: without a modified_at, and with one after now."""
         query = outside_query(self.sync, self.relation, self.columns, now=self.now)
         undated, future = next(tuple(row.values()) for batch in self.warehouse.batches(query) for row in batch.to_pylist())
-        return undated, future
+        return int(undated), int(future)  # Snowflake counts in decimals
 
     def newest(self, windows: Sequence[Window], rivals: Rivals, tally: Tally) -> Iterator[Rows]:
         """The newest row of each profile among the rows of the windows, unless a newer one came after them. Counts as it goes."""
