@@ -136,6 +136,7 @@ class BigQueryWarehouse:
     def dry_run(self, query: Query) -> QueryJob:
         """What BigQuery knows of a query without running it, which costs nothing."""
         config = self.config(query)
+        config.maximum_bytes_billed = None  # nothing is billed, and what it would be is asked
         config.dry_run = True
         config.use_query_cache = False
         with explained(self.project, analysing=True):

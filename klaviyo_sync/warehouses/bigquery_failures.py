@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
 from typing import NamedTuple
+
+import pyarrow as pa
 
 from klaviyo_sync.core.errors import ConfigError, KlaviyoSyncError, Refused, Unavailable
 
@@ -126,7 +129,7 @@ def explained(project: str, *, analysing: bool = False) -> Iterator[None]:
             "BigQuery: there are no credentials. Give the connection credentials: {env: NAME}, name a key's file in "
             "GOOGLE_APPLICATION_CREDENTIALS, or log in with `gcloud auth application-default login`."
         ) from None
-    except (auth.TransportError, requests.RequestException, TimeoutError, ConnectionError) as error:
+    except (auth.TransportError, requests.RequestException, TimeoutError, FutureTimeoutError, ConnectionError) as error:
         raise Unavailable(f"BigQuery could not be reached ({type(error).__name__}); the next run asks again.") from None
     except auth.GoogleAuthError as error:
         raise refused_login(error) from None
@@ -137,6 +140,8 @@ def explained(project: str, *, analysing: bool = False) -> Iterator[None]:
         raise Unavailable(f"BigQuery could not be reached ({type(cause).__name__}); the next run asks again.") from None
     except api.GoogleAPICallError as error:
         raise of_answer(error, project, analysing=analysing) from None
+    except pa.ArrowException as error:  # its text may quote a cell
+        raise Unavailable(f"BigQuery sent rows that cannot be read ({type(error).__name__}); the next run asks again.") from None
 
 
 def refused_login(error: Exception) -> KlaviyoSyncError:
