@@ -50,6 +50,18 @@ def duckdb_json(column: exp.Expr, type_name: str) -> exp.Expr:
     return exp.cast(column if type_name == "JSON" else function("TO_JSON", column), "varchar")
 
 
+def snowflake_json(column: exp.Expr, type_name: str) -> exp.Expr:
+    """TO_JSON takes a VARIANT. A place becomes GeoJSON; structured types are widened first.
+
+    https://docs.snowflake.com/en/sql-reference/functions/to_json
+    """
+    if re.match(r"GEO", type_name, re.IGNORECASE):
+        column = function("ST_ASGEOJSON", column)
+    elif not re.match(r"VARIANT\b", type_name, re.IGNORECASE):
+        column = exp.cast(column, "variant", dialect="snowflake")
+    return function("TO_JSON", column)
+
+
 DIALECTS: dict[str, Dialect] = {
     dialect.name: dialect
     for dialect in (
@@ -91,7 +103,7 @@ DIALECTS: dict[str, Dialect] = {
                 (r"BINARY", "binary"),
             ),
             placeholder=lambda _: exp.Placeholder(),
-            to_json=lambda column, _: function("TO_JSON", column),
+            to_json=snowflake_json,
             folds_to_upper_case=True,
         ),
         Dialect(

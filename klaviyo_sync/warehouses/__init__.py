@@ -44,6 +44,7 @@ class Warehouse(Protocol):
 
 WAREHOUSES: dict[str, str] = {
     "duckdb": "klaviyo_sync.warehouses.duckdb:open_duckdb",
+    "snowflake": "klaviyo_sync.warehouses.snowflake:open_snowflake",
     "bigquery": "klaviyo_sync.warehouses.bigquery:open_bigquery",
 }
 

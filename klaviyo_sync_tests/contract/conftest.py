@@ -7,8 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 from api_client import Api, Clock
+from warehouse_fixtures import people, place, places
 
 from klaviyo_sync.sandbox import Sandbox, serve
+
+__all__ = ["people", "place", "places"]  # fixtures of the shared suite
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@
 SELECT * FROM "ANALYTICS"."CRM"."the people" AS src WHERE FALSE;
 
 -- first window
-SELECT src."ID" AS "id", TO_JSON(src."the ""tags""") AS "the ""tags""", TO_JSON(src."EXTRA") AS "extra", src."CHANGED" AS "CHANGED" FROM "ANALYTICS"."CRM"."the people" AS src WHERE src."CHANGED" < ?;
+SELECT src."ID" AS "id", TO_JSON(CAST(src."the ""tags""" AS VARIANT)) AS "the ""tags""", TO_JSON(src."EXTRA") AS "extra", src."CHANGED" AS "CHANGED" FROM "ANALYTICS"."CRM"."the people" AS src WHERE src."CHANGED" < ?;
 -- upper = 2026-01-02T01:00:00 (TIMESTAMP_NTZ)
 
 -- window
-SELECT src."ID" AS "id", TO_JSON(src."the ""tags""") AS "the ""tags""", TO_JSON(src."EXTRA") AS "extra", src."CHANGED" AS "CHANGED" FROM "ANALYTICS"."CRM"."the people" AS src WHERE src."CHANGED" >= ? AND src."CHANGED" < ?;
+SELECT src."ID" AS "id", TO_JSON(CAST(src."the ""tags""" AS VARIANT)) AS "the ""tags""", TO_JSON(src."EXTRA") AS "extra", src."CHANGED" AS "CHANGED" FROM "ANALYTICS"."CRM"."the people" AS src WHERE src."CHANGED" >= ? AND src."CHANGED" < ?;
 -- lower = 2026-01-01T01:00:00 (TIMESTAMP_NTZ)
 -- upper = 2026-01-02T01:00:00 (TIMESTAMP_NTZ)
 

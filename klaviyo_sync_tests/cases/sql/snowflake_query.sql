@@ -4,13 +4,13 @@ SELECT $1 AS id, tags, extra, changed FROM crm.people
 ) AS src WHERE FALSE;
 
 -- first window
-SELECT src."ID" AS "id", TO_JSON(src."TAGS") AS "TAGS", TO_JSON(src."EXTRA") AS "extra", src."CHANGED" AS "CHANGED" FROM (
+SELECT src."ID" AS "id", TO_JSON(CAST(src."TAGS" AS VARIANT)) AS "TAGS", TO_JSON(CAST(src."EXTRA" AS VARIANT)) AS "extra", src."CHANGED" AS "CHANGED" FROM (
 SELECT $1 AS id, tags, extra, changed FROM crm.people
 ) AS src WHERE src."CHANGED" < ?;
 -- upper = 2026-01-02T00:00:00+00:00 (TIMESTAMP_TZ)
 
 -- window
-SELECT src."ID" AS "id", TO_JSON(src."TAGS") AS "TAGS", TO_JSON(src."EXTRA") AS "extra", src."CHANGED" AS "CHANGED" FROM (
+SELECT src."ID" AS "id", TO_JSON(CAST(src."TAGS" AS VARIANT)) AS "TAGS", TO_JSON(CAST(src."EXTRA" AS VARIANT)) AS "extra", src."CHANGED" AS "CHANGED" FROM (
 SELECT $1 AS id, tags, extra, changed FROM crm.people
 ) AS src WHERE src."CHANGED" >= ? AND src."CHANGED" < ?;
 -- lower = 2026-01-01T00:00:00+00:00 (TIMESTAMP_TZ)

@@ -1,0 +1,86 @@
+"""How Snowflake is reached: dagster-snowflake's resource, set so that nothing hangs, nothing is cut short, and clocks are UTC.
+
+Imports the driver, which takes seconds to load: import this module only to open a connection.
+"""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from klaviyo_sync.core.errors import ConfigError
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # dagster-snowflake 0.29 declares one of its fields as pydantic 1 had it
+    from dagster_snowflake import SnowflakeResource
+
+if TYPE_CHECKING:
+    from snowflake.connector import SnowflakeConnection
+
+LOGIN_SECONDS = 60
+NETWORK_SECONDS = 300  # for which one request is repeated; a query that runs longer answers in between
+SOCKET_SECONDS = 120  # Snowflake itself answers within 45 seconds, with "not yet" if need be
+TAG_LENGTH = 2_000
+# https://docs.snowflake.com/en/sql-reference/parameters
+SESSION = {
+    "ROWS_PER_RESULTSET": 0,  # an account that cuts results short would lose rows in silence
+    "CLIENT_RESULT_CHUNK_SIZE": 48,  # megabytes, the least
+    "STRICT_JSON_OUTPUT": True,  # else what an array lacks is the bare word `undefined`
+    "JSON_INDENT": 0,
+    "ABORT_DETACHED_QUERY": True,  # a run that was killed pays no longer
+}
+
+
+def log_in(connection: Any, label: str) -> SnowflakeConnection:
+    """A session for the settings of a connection. Raises ConfigError for a key that is none, else the driver's errors."""
+    settings = {
+        "account": connection.account,
+        "user": connection.user,
+        "password": connection.password,
+        "private_key": connection.private_key and connection.private_key.replace("\\n", "\n"),
+        "private_key_path": connection.private_key_path,
+        "private_key_password": connection.private_key_password,
+        "authenticator": connection.authenticator or (connection.token and "oauth"),
+        "role": connection.role,
+        "warehouse": connection.warehouse,
+        "database": connection.database,
+        "schema": connection.schema_,
+    }
+    driver = {
+        "token": connection.token,
+        "host": connection.host,
+        "port": connection.port,
+        "protocol": connection.protocol,
+        "socket_timeout": SOCKET_SECONDS,
+        "arrow_number_to_decimal": True,
+        "session_parameters": {**SESSION, "QUERY_TAG": label[:TAG_LENGTH]},
+    }
+    resource = SnowflakeResource(
+        **{key: value for key, value in settings.items() if value is not None},
+        timezone="UTC",
+        paramstyle="qmark",
+        login_timeout=LOGIN_SECONDS,
+        network_timeout=NETWORK_SECONDS,
+        validate_default_parameters=True,
+        additional_snowflake_connection_args={key: value for key, value in driver.items() if value is not None},
+    )
+    try:
+        return ExitStack().enter_context(resource.get_connection())
+    except (ValueError, TypeError, OSError) as error:
+        raise wrong_key(connection, error) from None
+
+
+def wrong_key(connection: Any, error: Exception) -> ConfigError:
+    """What is said of a private key that cannot be loaded. Libraries' own words may hold a part of it."""
+    key = "private_key_path" if connection.private_key_path else "private_key"
+    if isinstance(error, OSError):
+        return ConfigError(f"Snowflake: {key} of the connection cannot be read ({type(error).__name__}); correct it.")
+    if connection.private_key_password:
+        return ConfigError(
+            f"Snowflake: {key} of the connection cannot be opened; check private_key_password, and that the key is PEM (PKCS#8)."
+        )
+    return ConfigError(
+        f"Snowflake: {key} of the connection is not a private key that can be read; expected PEM (PKCS#8), or base64 of it. "
+        "A key that is encrypted needs private_key_password."
+    )

@@ -1,0 +1,81 @@
+"""The chunks of a finished query's result, in their order, one of them fetched ahead of the one that is at work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from klaviyo_sync.core.errors import Unavailable
+
+if TYPE_CHECKING:
+    from snowflake.connector import SnowflakeConnection
+    from snowflake.connector.cursor import SnowflakeCursor
+    from snowflake.connector.result_batch import ResultBatch
+
+FRESH_ADDRESSES = 3
+
+
+def fetched(cursor: SnowflakeCursor) -> Iterator[pa.Table]:
+    """Each chunk once. The driver repeats a download that fails; after that Snowflake is asked for new addresses of the same
+    chunks, which it keeps for a day, and fetching goes on where it stopped, so that no row comes twice.
+
+    Raises Unavailable when the result has become another one, else the driver's errors.
+    """
+    chunks = chunks_of(cursor)
+    position, addresses_left = 0, FRESH_ADDRESSES
+    while position < len(chunks):
+        try:
+            for table in ahead(cursor.connection, chunks[position:]):
+                position += 1
+                yield table
+        except Exception:  # noqa: PERF203 - one chunk, one turn
+            if not addresses_left or cursor.sfqid is None:
+                raise
+            addresses_left -= 1
+            chunks = same_chunks(cursor, chunks)
+
+
+def ahead(session: SnowflakeConnection, chunks: Sequence[ResultBatch]) -> Iterator[pa.Table]:
+    """The rows of the chunks, the next one on its way while one is at work: two are in memory at most."""
+    pool = ThreadPoolExecutor(1, "snowflake-chunk")
+
+    def start(chunk: ResultBatch) -> Future[pa.Table]:
+        return pool.submit(rows_of, chunk, session)
+
+    try:
+        coming = start(chunks[0])
+        for following in chunks[1:]:
+            table = coming.result()
+            coming = start(following)
+            yield table
+            del table
+        yield coming.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def rows_of(chunk: ResultBatch, session: SnowflakeConnection) -> pa.Table:
+    """The rows of one chunk, all that Snowflake counted in it."""
+    from snowflake.connector.result_batch import ArrowResultBatch  # noqa: PLC0415 - the driver, loaded by now
+
+    assert isinstance(chunk, ArrowResultBatch)
+    table = chunk.to_arrow(session, force_microsecond_precision=True)
+    if table.num_rows != chunk.rowcount:
+        raise Unavailable(f"Snowflake: a piece of the result came with {table.num_rows} of its {chunk.rowcount} rows.")
+    return table
+
+
+def chunks_of(cursor: SnowflakeCursor) -> list[ResultBatch]:
+    """The chunks that hold rows; an empty result has none."""
+    return [chunk for chunk in cursor.get_result_batches() or () if chunk.rowcount]
+
+
+def same_chunks(cursor: SnowflakeCursor, known: Sequence[ResultBatch]) -> list[ResultBatch]:
+    """The chunks of the same result, at new addresses."""
+    chunks = chunks_of(cursor.query_result(cursor.sfqid or ""))
+    if [chunk.rowcount for chunk in chunks] != [chunk.rowcount for chunk in known]:
+        raise Unavailable("Snowflake no longer has the result of this query; the next run asks again.")
+    return chunks
