@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 
 from klaviyo_sync.core.cleaning.cells import Form, text_bytes
-from klaviyo_sync.core.frames import table_of
+from klaviyo_sync.core.frames import Mask, table_of
 from klaviyo_sync.core.mapping import PROPERTY
 
 # How a cell is written: quoted and escaped, quoted only, or as it is because it is JSON already.
@@ -49,12 +49,35 @@ def sql_text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def merged(pieces: Pieces) -> Pieces:
+    """The pieces, neighbouring literals made one."""
+    runs = [[Json("".join(run))] if literal else list(run) for literal, run in groupby(pieces, key=lambda piece: isinstance(piece, Json))]
+    return list(chain.from_iterable(runs))
+
+
 def concat(pieces: Pieces) -> str:
-    """SQL that joins the pieces, neighbouring literals merged."""
-    joined = [
-        [sql_text("".join(run))] if literal else list(run) for literal, run in groupby(pieces, key=lambda piece: isinstance(piece, Json))
-    ]
-    return f"concat({', '.join(chain.from_iterable(joined))})"
+    """SQL that joins the pieces; what is NULL is passed over."""
+    return f"concat({', '.join(sql_text(piece) if isinstance(piece, Json) else piece for piece in merged(pieces))})"
+
+
+class Optional(NamedTuple):
+    """A member that a row may lack: SQL that says whether it is there, and its pieces."""
+
+    there: str
+    pieces: Pieces
+
+    @property
+    def sql(self) -> str:
+        """SQL that is NULL when the member is not there."""
+        return f"CASE WHEN {self.there} THEN {concat(self.pieces)} END"
+
+    @property
+    def with_comma(self) -> Pieces:
+        """Its pieces and a comma, each NULL or empty when the member is not there: no text is built twice."""
+        return [
+            f"CASE WHEN {self.there} THEN {sql_text(piece)} END" if isinstance(piece, Json) else piece
+            for piece in merged([*self.pieces, Json(",")])
+        ]
 
 
 def member_pieces(key: str, member: Member) -> Pieces:
@@ -64,29 +87,33 @@ def member_pieces(key: str, member: Member) -> Pieces:
     return [Json(orjson.dumps(key).decode() + ":" + quote), value, Json(quote)]
 
 
-def optional_sql(pieces: Pieces) -> str:
-    """SQL that is NULL when any piece is: NULL || x is NULL."""
-    return " || ".join(sql_text(piece) if isinstance(piece, Json) else piece for piece in pieces)
+def optional_member(key: str, member: Member) -> Optional:
+    """A member whose cell may be NULL."""
+    return Optional(f"{member.column} IS NOT NULL", member_pieces(key, member))
 
 
-def object_pieces(certain: Sequence[Pieces], optional: Sequence[str]) -> Pieces:
+def some_of(optional: Sequence[Optional]) -> str:
+    """SQL that joins the members that are there by commas."""
+    return f"concat_ws(',', {', '.join(member.sql for member in optional)})"
+
+
+def object_pieces(certain: Sequence[Pieces], optional: Sequence[Optional]) -> Pieces:
     """The members of an object that has at least one certain member: an optional one brings its own comma, since one always follows."""
-    pieces: Pieces = [f"coalesce({member} || ',', '')" for member in optional]
+    pieces: Pieces = [piece for member in optional for piece in member.with_comma]
     for position, member in enumerate(certain):
         pieces += [Json(","), *member] if position else member
     return pieces
 
 
-def group(name: str, members: Sequence[tuple[str, Member]]) -> tuple[list[Pieces], list[str]]:
+def group(name: str, members: Sequence[tuple[str, Member]]) -> tuple[list[Pieces], list[Optional]]:
     """A nested object as a certain or an optional member of the object around it: (certain, optional), one of them empty."""
     certain = [member_pieces(key, member) for key, member in members if not member.nullable]
-    optional = [optional_sql(member_pieces(key, member)) for key, member in members if member.nullable]
+    optional = [optional_member(key, member) for key, member in members if member.nullable]
     opening = Json(f'"{name}":{{')
     if certain:
         return [[opening, *object_pieces(certain, optional), Json("}")]], []
-    # concat_ws passes over NULLs.
-    inside = f"nullif(concat_ws(',', {', '.join(optional)}), '')"
-    return [], [optional_sql([opening, inside, Json("}")])] if optional else []
+    anything = " OR ".join(member.there for member in optional)
+    return [], [Optional(f"({anything})", [opening, some_of(optional), Json("}")])] if optional else []
 
 
 @lru_cache(maxsize=256)
@@ -98,13 +125,13 @@ def encoding_sql(members: tuple[Member, ...]) -> str:
     }
     top = [member for member in members if member.path != "id" and "." not in member.path]
     certain = [member_pieces(member.path, member) for member in top if not member.nullable]
-    optional = [optional_sql(member_pieces(member.path, member)) for member in top if member.nullable]
+    optional = [optional_member(member.path, member) for member in top if member.nullable]
     for name, inner in groups.items():
         more_certain, more_optional = group(name, inner)
         certain += more_certain
         optional += more_optional
-    own_id = [f"coalesce({optional_sql(member_pieces('id', member))} || ',', '')" for member in members if member.path == "id"]
-    attributes = object_pieces(certain, optional) if certain else [f"concat_ws(',', {', '.join(optional)})"] if optional else []
+    own_id = [piece for member in members if member.path == "id" for piece in optional_member("id", member).with_comma]
+    attributes = object_pieces(certain, optional) if certain else [some_of(optional)] if optional else []
     pieces = [Json('{"type":"profile",'), *own_id, Json('"attributes":{'), *attributes, Json("}},")]
     return f"SELECT {concat(pieces)} AS profile FROM cells"  # noqa: S608 - literals are quoted, columns are named by position
 
@@ -127,20 +154,24 @@ class Encoder:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
 
-    def encode(self, profiles: pd.DataFrame, forms: Mapping[str, Form]) -> pa.Array:
-        """One JSON text per row (large_string), each ending in a comma."""
+    def encode(self, profiles: pd.DataFrame, forms: Mapping[str, Form], wanted: Mask | None = None) -> pa.Array:
+        """One JSON text per row, or per row wanted (large_string), each ending in a comma."""
         table = table_of(profiles)
         names = [f"c{position}" for position in range(table.num_columns)]
         members = tuple(
             member_of(path, name, column.chunk(0) if column.num_chunks else pa.nulls(0, column.type), forms[path])
             for path, name, column in zip(table.column_names, names, table.columns, strict=True)
         )
-        self.connection.register("cells", table.rename_columns(names))
+        cells, where = table.rename_columns(names), ""
+        if wanted is not None and not wanted.all():
+            cells, where = cells.append_column("wanted", pa.array(wanted)), " WHERE wanted"
+        self.connection.register("cells", cells)
         try:
-            encoded = self.connection.sql(encoding_sql(members)).to_arrow_table().column("profile")
+            encoded = self.connection.sql(encoding_sql(members) + where).to_arrow_table().column("profile")
         finally:
             self.connection.unregister("cells")
-        return encoded.combine_chunks()
+        # Not combine_chunks where there is one: it would copy megabytes.
+        return encoded.chunk(0) if encoded.num_chunks == 1 else encoded.combine_chunks()
 
 
 def lengths(texts: pa.Array) -> np.ndarray:

@@ -44,11 +44,16 @@ def wrong_statements(stated: Statements, behind: Mask) -> Mask:
 def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
     """The rows as encoded profiles, with what could not go out."""
     mapped = rows.mapped
-    encoded = encoder.encode(mapped.profiles, mapped.forms)
     behind = np.zeros(len(rows.frame), dtype=bool)
     behind[mapped.rejected] = True
-    too_large = np.flatnonzero((lengths(encoded) > MAX_PROFILE_BYTES) & ~behind)
-    behind[too_large] = True
+    goes = ~(behind | rows.held)
+    encoded = encoder.encode(mapped.profiles, mapped.forms, goes)
+    small = lengths(encoded) <= MAX_PROFILE_BYTES
+    too_large = np.flatnonzero(goes)[~small]
+    if len(too_large):
+        encoded = encoded.filter(pa.array(small))
+        behind[too_large] = True
+        goes[too_large] = False
     issues = mapped.issues
     if len(too_large):
         issues = pd.concat([issues, issue_frame([(too_large, "", "profile_too_large")])], ignore_index=True)
@@ -61,10 +66,8 @@ def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
             **consent_cells(mapped),
         }
     )
-    stays = behind | rows.held
-    if stays.any():
-        goes = pa.array(~stays)
-        encoded, table = encoded.filter(goes), table.filter(goes)
+    if not goes.all():
+        table = table.filter(pa.array(goes))
     statements: dict[Channel, np.ndarray] = {}
     for channel, stated in mapped.statements.items():
         statements[channel] = np.flatnonzero(wrong_statements(stated, behind) & ~rows.held)
