@@ -45,7 +45,8 @@ def translate(state: State, account: Account, text: str, params: Sequence[dict[s
         raise ApiError("accessDenied", "Access Denied: this account may only read.")
     check_names(parsed)
     tables: list[Name] = []
-    resolved = parsed.transform(lambda node: table_of(state, account, node, names_of_ctes(parsed), tables))
+    named = names_of_ctes(parsed)
+    resolved = parsed.transform(lambda node: table_of(state, account, node, named, tables))
     assert isinstance(resolved, exp.Query)
     check_comparisons(state, resolved, params)
     written_as = take_out_texts(resolved, exact_json=state.exact_json)
