@@ -12,10 +12,11 @@ from klaviyo_sync.core.dialects import DIALECTS
 from klaviyo_sync.core.mapping import Plan, plan_mapping
 from klaviyo_sync.core.query import Column, Query, Relation, just_after, outside_query, relation, window_query
 from klaviyo_sync.core.reading import Rows, newest_rows, notice_all
+from klaviyo_sync.core.recounting import recount
 from klaviyo_sync.core.rivals import Rivals
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.tally import Tally
-from klaviyo_sync.core.windows import Window
+from klaviyo_sync.core.windows import Window, reread_from
 from klaviyo_sync.warehouses import Warehouse
 
 
@@ -41,14 +42,21 @@ class Source:
         lower, end, until = self.bounds(windows)
         notice_all(self.identifying(lower, until), self.plan, rivals)
         rows = self.warehouse.batches(self.rows_query(lower, end))
-        yield from newest_rows(rows, lambda: self.identifying(end, until), self.plan, rivals, tally)
+        yield from newest_rows(rows, lambda: self.identifying(end, until), self.plan, rivals, tally, overlap=self.sync.overlap)
 
     def bounds(self, windows: Sequence[Window]) -> tuple[datetime | None, datetime, datetime]:
         """From when on the rows of the windows are read, up to when, and up to when those that may supersede them."""
         first, last = windows[0], windows[-1]
         # The first window reaches back to the beginning, the others by their overlap.
-        lower = None if first.first and self.sync.history == "include" else first.start - self.sync.overlap
+        lower = None if first.first and self.sync.history == "include" else reread_from(first.start, self.sync.overlap)
         return lower, last.end, max(just_after(self.now), last.end)
+
+    def count_again(self, windows: Sequence[Window]) -> list[int]:
+        """How many rows there are now for which each of the windows (adjoining, oldest first) is the last one to read them."""
+        cuts = [reread_from(moment, self.sync.overlap) for moment in (windows[0].start, *(window.end for window in windows))]
+        again = recount(self.sync, self.relation, self.columns, cuts)
+        pieces = (tuple(map(int, row.values())) for batch in self.warehouse.batches(again.query) for row in batch.to_pylist())
+        return again.spans((start, rows) for start, rows in pieces)
 
     def estimate(self, windows: Sequence[Window]) -> int | None:
         """How many bytes a run of the windows reads at most; None where the warehouse cannot tell. Nothing is read."""

@@ -21,13 +21,14 @@ class Dialect:
 
     `kinds` maps a regular expression over the warehouse's own type names to our kinds, first match wins. `to_json` writes a
     column of a given type as JSON text. `read_as_text` are the types that the warehouse must write as text, as Arrow would lose
-    a part of them.
+    a part of them. `microseconds` are those since 1970 of a moment or date; a wall clock's as if it were that of UTC.
     """
 
     name: str
     kinds: tuple[tuple[str, Kind], ...]
     placeholder: Callable[[str], exp.Expr]
     to_json: Callable[[exp.Expr, str], exp.Expr]
+    microseconds: Callable[[exp.Expr], exp.Expr]
     folds_to_upper_case: bool = False
     illegal_in_names: str = r"\x00"
     read_as_text: str = r"(?!)"
@@ -83,6 +84,7 @@ DIALECTS: dict[str, Dialect] = {
             ),
             placeholder=lambda name: exp.Placeholder(this=name),
             to_json=duckdb_json,
+            microseconds=lambda column: function("EPOCH_US", column),
             read_as_text=r"(INTERVAL|TIME WITH TIME ZONE)\b",
         ),
         Dialect(
@@ -104,6 +106,7 @@ DIALECTS: dict[str, Dialect] = {
             ),
             placeholder=lambda _: exp.Placeholder(),
             to_json=snowflake_json,
+            microseconds=lambda column: function("DATE_PART", exp.var("EPOCH_MICROSECOND"), column),
             folds_to_upper_case=True,
         ),
         Dialect(
@@ -124,6 +127,7 @@ DIALECTS: dict[str, Dialect] = {
             ),
             placeholder=lambda name: exp.Parameter(this=exp.var(name)),
             to_json=lambda column, _: function("TO_JSON_STRING", column),
+            microseconds=lambda column: function("UNIX_MICROS", exp.cast(column, "timestamp", dialect="bigquery")),
             # BIGNUMERIC has more digits than most readers of Arrow can hold.
             read_as_text=r"(INTERVAL|BIGNUMERIC)\b",
             # GoogleSQL has no escape for these inside back-quoted names.

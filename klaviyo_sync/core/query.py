@@ -158,16 +158,19 @@ def just_after(moment: datetime) -> datetime:
     return moment + timedelta(microseconds=1)
 
 
-def bound_value(moment: datetime, kind: Kind, zone: ZoneInfo, *, aligned: bool = True) -> datetime | date:
+def bound_value(moment: datetime, kind: Kind, zone: ZoneInfo, *, aligned: bool = True, down: bool = False) -> datetime | date:
     """What a `modified_at` column of this kind is compared with.
 
-    A DATE column can only tell days apart: other bounds raise ConfigError when `aligned`, else they move to the day's end.
+    A DATE column can only tell days apart: other bounds move `down` to the day's start, else raise ConfigError when `aligned`, else move
+    to the day's end.
     """
     if kind == "instant":
         return moment.astimezone(timezone.utc)
     wall = wall_clock_bound(moment, zone)
     if kind == "wall":
         return wall
+    if down:
+        return wall.date()
     if aligned and wall.time() != datetime.min.time():
         raise ConfigError(
             f"modified_at is a DATE, but windows of this frequency end at {wall:%H:%M}; "
@@ -201,7 +204,7 @@ def window_query(
 ) -> Query:
     """The query for the rows with `lower <= modified_at < upper`: the sync's columns, or those of `names`, as the YAML names them.
 
-    With `aligned` a DATE column must be able to tell the bounds exactly; without, whole days are taken.
+    With `aligned` a DATE column must be able to tell the upper bound exactly; without, whole days are taken.
 
     Structs, lists and JSON come as JSON text. Raises ConfigError for missing or ambiguous columns, and for a `modified_at`
     that is not a moment.
@@ -222,7 +225,7 @@ def window_query(
         return exp.alias_(found, identifier(name, dialect))
 
     def compare(operator: type[exp.Binary], name: str, moment: datetime) -> exp.Expr:
-        params.append(Param(name, modified.type, bound_value(moment, kind, sync.zone, aligned=aligned)))
+        params.append(Param(name, modified.type, bound_value(moment, kind, sync.zone, aligned=aligned, down=name == "lower")))
         return operator(this=source_column(modified, dialect), expression=dialect.placeholder(name))
 
     query = read.select().select(*map(cell, sync.columns() if names is None else names))

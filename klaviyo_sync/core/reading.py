@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from klaviyo_sync.core.mapping import Mapped, Plan, map_frame, map_identifiers
 from klaviyo_sync.core.query import bound_value
 from klaviyo_sync.core.rivals import LATER, Rivals
 from klaviyo_sync.core.tally import Tally
-from klaviyo_sync.core.windows import Window
+from klaviyo_sync.core.windows import Window, reread_from
 
 
 class Rows(NamedTuple):
@@ -32,16 +32,25 @@ class Rows(NamedTuple):
 
 def edges(windows: Sequence[Window], plan: Plan) -> np.ndarray:
     """The ends of the windows, comparable with the values of `modified_at` (datetime64)."""
-    bounds: list[datetime | date] = [bound_value(window.end, plan.modified_kind, plan.zone) for window in windows]
-    naive = [bound.replace(tzinfo=None) if isinstance(bound, datetime) else bound for bound in bounds]
-    return np.array(naive, dtype="datetime64[us]")
+    return comparable([bound_value(window.end, plan.modified_kind, plan.zone) for window in windows])
+
+
+def last_read(windows: Sequence[Window], plan: Plan, overlap: timedelta) -> np.ndarray:
+    """From when on each window is the last one to read a row: neighbours read again what was changed less than `overlap` before them.
+
+    One bound more than there are windows; comparable with the values of `modified_at` (datetime64).
+    """
+    cuts = (reread_from(moment, overlap) for moment in (windows[0].start, *(window.end for window in windows)))
+    return comparable([bound_value(cut, plan.modified_kind, plan.zone, down=True) for cut in cuts])
+
+
+def comparable(bounds: Iterable[datetime | date]) -> np.ndarray:
+    """The bounds as datetime64 without a zone."""
+    return np.array([bound.replace(tzinfo=None) if isinstance(bound, datetime) else bound for bound in bounds], dtype="datetime64[us]")
 
 
 def window_positions(modified: pa.Array, ends: np.ndarray) -> np.ndarray:
-    """The position of the window that holds each row.
-
-    Rows from before the first window are the first one's: it reaches back, by its overlap or to the beginning.
-    """
+    """The position of the window that holds each row; that of the first for rows from before it."""
     naive = modified.cast(pa.timestamp("us", modified.type.tz) if pa.types.is_timestamp(modified.type) else pa.timestamp("us"), safe=False)
     moments = naive.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False)
     return np.searchsorted(ends, moments, side="right")
@@ -55,19 +64,27 @@ def notice_all(batches: Iterable[pa.RecordBatch], plan: Plan, rivals: Rivals) ->
 
 
 def newest_rows(
-    batches: Iterable[pa.RecordBatch], later: Callable[[], Iterable[pa.RecordBatch]], plan: Plan, rivals: Rivals, tally: Tally
+    batches: Iterable[pa.RecordBatch],
+    later: Callable[[], Iterable[pa.RecordBatch]],
+    plan: Plan,
+    rivals: Rivals,
+    tally: Tally,
+    *,
+    overlap: timedelta = timedelta(0),
 ) -> Iterator[Rows]:
     """The rows to send. Rows without a rival go at once; the others are held until all are read.
 
     `batches` hold the rows of the windows, `later` opens the identifying columns of those changed after them. Counts what was read and
-    what is superseded.
+    what is superseded. Rows from before the first window are the first one's: it reaches back, by its `overlap` or to the beginning.
     """
-    ends = edges(tally.windows, plan)
+    ends, cuts = edges(tally.windows, plan), last_read(tally.windows, plan, overlap)
 
     def read(batch: pa.RecordBatch) -> Rows:
         frame = frame_of(batch)
-        windows = window_positions(arrow(frame[plan.modified_at]), ends)
+        modified = arrow(frame[plan.modified_at])
+        windows = window_positions(modified, ends)
         tally.count("read", windows)
+        tally.count_for_good(window_positions(modified, cuts) - 1)
         mapped = map_frame(frame, plan)
         contested = rivals.contested(mapped.profiles)
         rivals.add(frame, mapped.profiles, windows, contested)

@@ -53,6 +53,7 @@ class IssueKind(NamedTuple):
 class Result:
     """The counts of one window, and its issues by column and code. `read` is every row that the window holds.
 
+    `read_for_good` are the rows that no later window reads again: last changed in [start - overlap, end - overlap).
     `consent` counts the statements of the rows that are newest for their profile, by channel.
     """
 
@@ -63,6 +64,7 @@ class Result:
     refused: int = 0
     failed: int = 0
     unknown: int = 0
+    read_for_good: int = 0
     requests: int = 0
     bytes: int = 0
     consent_requests: int = 0

@@ -26,6 +26,7 @@ class Tally:
 
     windows: Sequence[Window]
     counts: dict[str, np.ndarray] = field(init=False)
+    read_for_good: np.ndarray = field(init=False)
     issues: list[Counter[IssueKind]] = field(init=False)
     jobs: list[tuple[str, ...]] = field(init=False)
     requests: np.ndarray = field(init=False)
@@ -37,6 +38,7 @@ class Tally:
     def __post_init__(self) -> None:
         size = len(self.windows)
         self.counts = {part: np.zeros(size, np.int64) for part in PARTS}
+        self.read_for_good = np.zeros(size, np.int64)
         self.issues = [Counter() for _ in range(size)]
         self.jobs = [() for _ in range(size)]
         self.requests = np.zeros(size, np.int64)
@@ -47,6 +49,11 @@ class Tally:
     def count(self, part: str, windows: np.ndarray) -> None:
         """Adds one to `part` for each row, `windows` being the position of each row's window."""
         self.counts[part] += np.bincount(windows, minlength=len(self.windows))
+
+    def count_for_good(self, windows: np.ndarray) -> None:
+        """Counts rows by the last window that reads them; positions beyond the run's windows are those of others."""
+        ours = windows[(windows >= 0) & (windows < len(self.windows))]
+        self.read_for_good += np.bincount(ours, minlength=len(self.windows))
 
     def add_counts(self, part: str, counts: Mapping[int, int]) -> None:
         """Adds numbers of rows to `part`, by position of the window."""
@@ -119,6 +126,7 @@ class Tally:
         return {
             window.key: Result(
                 **{part: int(self.counts[part][position]) for part in PARTS},
+                read_for_good=int(self.read_for_good[position]),
                 requests=int(self.requests[position]),
                 bytes=int(self.bytes[position]),
                 consent_requests=int(self.consent_requests[position]),

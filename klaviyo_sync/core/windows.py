@@ -47,6 +47,11 @@ class Tick:
         return self.wall.strftime(key_format + "%z" if repeated else key_format)
 
 
+def reread_from(moment: datetime, overlap: timedelta) -> datetime:
+    """The moment from which a run reads again, `overlap` before its window's start; exactly so long also where clocks change."""
+    return moment.astimezone(timezone.utc) - overlap
+
+
 def windows(sync: Sync, until: datetime) -> Iterator[Window]:
     """The windows of a sync that have closed at `until`, oldest first."""
     found = frequency(sync.frequency)

@@ -11,7 +11,7 @@ from backends import Logical, Place, make_table
 from warehouse_reads import opened, quarters, sent, sync_of, taken, taken_by
 
 from klaviyo_sync.core.errors import ConfigError
-from klaviyo_sync.core.windows import Window
+from klaviyo_sync.core.windows import Window, window
 
 JANUARY_2 = "2026-01-02"
 
@@ -124,6 +124,17 @@ def test_rows_that_no_window_holds_are_counted(place: Place, people: str, kind: 
     sync = sync_of(make_table(place, people, {"id": "text", "changed": kind}, moments))
     with opened(place, sync) as source:
         assert source.rows_outside() == (2, 1)
+
+
+@pytest.mark.parametrize("kind", ["instant", "wall", "date"])
+def test_rows_are_counted_again_by_window(place: Place, people: str, kind: Logical) -> None:
+    """A later count gives each row to the window that read it last, exact to the microsecond."""
+    rows = [("a", "2026-01-01"), ("b", JANUARY_2), ("c", JANUARY_2), ("d", "2026-01-03"), ("e", None)]
+    moments = rows if kind == "date" else [(name, moment and f"{moment} 23:59:59.999999") for name, moment in rows]
+    sync = sync_of(make_table(place, people, {"id": "text", "changed": kind}, moments))
+    windows = [window(sync, f"2026-01-0{day}") for day in range(1, 5)]
+    with opened(place, sync) as source:
+        assert source.count_again(windows) == [1, 2, 1, 0]
 
 
 def test_a_window_without_rows(place: Place, people: str) -> None:

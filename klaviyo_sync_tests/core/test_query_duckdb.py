@@ -308,3 +308,55 @@ def test_a_column_of_nothing_but_null(opens: Opens) -> None:
     query = "SELECT 'a' AS id, NULL AS email, TIMESTAMPTZ '2026-01-01 06:00Z' AS changed"
     source = opens("SELECT 1", dataset=None, query=query, profile={"external_id": "id", "email": "email"})
     assert taken(source, "2026-01-01") == {"2026-01-01": ["a"]}
+
+
+@pytest.mark.parametrize("type_", ["TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMPTZ", "DATE"])
+@pytest.mark.parametrize("overlap", ["0m", "1d", "36h"])
+def test_counted_again_as_read_for_good(opens: Opens, type_: str, overlap: str) -> None:
+    """The rows that a window is the last one to read are as many when they are counted again, whatever the column and the overlap."""
+    moments = f"(TIMESTAMP '2025-12-28' + to_seconds(n * 5437))::{type_}"
+    source = opens(
+        f"SET TimeZone = 'UTC'; CREATE TABLE people AS SELECT n::VARCHAR AS id, {moments} AS changed FROM range(200) AS _(n)",
+        overlap=overlap,
+    )
+    windows = [window(source.sync, f"2026-01-0{day}") for day in range(1, 7)]
+    tally = Tally(windows)
+    with engine() as connection:
+        assert list(source.newest(windows, Rivals(connection.cursor(), source.plan), tally))
+    again = source.count_again(windows)
+    assert again == tally.read_for_good.tolist()
+    assert all(again)
+
+
+def test_counted_again_over_clock_changes(opens: Opens) -> None:
+    """Wall-clock rows of every half hour are counted with the same windows as they are read, over both clock changes."""
+    zone = ZoneInfo("Europe/Berlin")
+    for day in (datetime(2026, 3, 29, tzinfo=zone), datetime(2025, 10, 26, tzinfo=zone)):
+        moments = f"TIMESTAMP '{day:%Y-%m-%d}' + to_minutes(n * 30) AS changed"
+        rows = f"CREATE TABLE people AS SELECT n::VARCHAR AS id, {moments} FROM range(10) AS _(n)"
+        for overlap in ("0m", "20m"):
+            changes = {"frequency": "every_15_minutes", "start": "2025-01-01", "overlap": overlap}
+            source = opens(rows, modified_at={"column": "changed", "timezone": zone.key}, **changes)
+            begin = day.astimezone(timezone.utc)
+            windows = [Window(str(n), begin + timedelta(minutes=15 * n), begin + timedelta(minutes=15 * n + 15)) for n in range(4 * 6)]
+            tally = Tally(windows)
+            with engine() as connection:
+                assert list(source.newest(windows, Rivals(connection.cursor(), source.plan), tally))
+            assert source.count_again(windows) == tally.read_for_good.tolist()
+
+
+def test_an_overlap_reaches_back_where_clocks_change(opens: Opens) -> None:
+    """The hour after the clocks went forward is read whole, and what lies its overlap before it as well."""
+    rows = "SET TimeZone = 'UTC'; CREATE TABLE people (id VARCHAR, changed TIMESTAMPTZ); INSERT INTO people VALUES "
+    zone = {"column": "changed", "timezone": "Europe/Berlin"}
+    source = opens(
+        rows + "('late', '2026-03-29 00:40Z'), ('a', '2026-03-29 01:10Z'), ('b', '2026-03-29 01:50Z')",
+        modified_at=zone, frequency="hourly", overlap="30m",
+    )  # fmt: skip
+    assert taken(source, "2026-03-29-03:00") == {"2026-03-29-03:00": ["a", "b", "late"]}
+
+
+def test_an_overlap_of_dates(opens: Opens) -> None:
+    """A DATE column tells days apart, so that an overlap of hours reads the whole day before again."""
+    rows = "CREATE TABLE people (id VARCHAR, changed DATE); INSERT INTO people VALUES ('a', '2026-01-01'), ('b', '2026-01-02')"
+    assert taken(opens(rows, overlap="2h"), "2026-01-02") == {"2026-01-02": ["a", "b"]}

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from sqlglot import exp
 from klaviyo_sync.core.dialects import DIALECTS
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.query import Column, Query, columns_query, extent_query, identifier, outside_query, relation, table, window_query
+from klaviyo_sync.core.recounting import recount
 from klaviyo_sync.core.sync import Sync
 
 TEXTS = Path(__file__).parent.parent / "cases" / "sql"
@@ -84,6 +85,7 @@ def queries(shape: Shape) -> Iterator[tuple[str, Query]]:
     yield "identifiers", window_query(sync, read, columns, lower=LOWER, upper=UPPER, names=[names[0], names[3]], aligned=False)
     yield "outside", outside_query(sync, read, columns, now=UPPER)
     yield "extent", extent_query(sync, read, columns, now=UPPER)
+    yield "counted again", recount(sync, read, columns, [LOWER, LOWER + timedelta(hours=1), UPPER]).query
 
 
 def written(shape: Shape) -> str:

@@ -22,3 +22,8 @@ SELECT COUNT(*) - COUNT(src."changed") AS undated, COUNT(src."changed") AS futur
 -- extent
 SELECT COUNT(*) AS found, MAX(src."changed") AS newest FROM "crm"."the people" AS src WHERE src."changed" < $now;
 -- now = 2026-01-02T01:00:00.000001 (TIMESTAMP)
+
+-- counted again
+SELECT EPOCH_US(src."changed") - (EPOCH_US(src."changed") - 1767229200000000) % 3600000000 AS piece, COUNT(*) AS found FROM "crm"."the people" AS src WHERE src."changed" >= $lower AND src."changed" < $upper GROUP BY 1;
+-- lower = 2026-01-01T01:00:00 (TIMESTAMP)
+-- upper = 2026-01-02T01:00:00 (TIMESTAMP)
