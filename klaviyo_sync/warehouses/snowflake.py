@@ -39,6 +39,7 @@ class SnowflakeWarehouse:
     def __init__(self, session: SnowflakeConnection, place: Place) -> None:
         self.session = session
         self.place = place.in_session(role=session.role, warehouse=session.warehouse)
+        self.notes: list[str] = []
 
     def columns(self, relation: Relation) -> list[Column]:
         """The columns of a table, view or SELECT. Raises ConfigError when it cannot be read, Refused when it may not be."""
@@ -64,6 +65,12 @@ class SnowflakeWarehouse:
                 time.sleep(1)
             else:
                 return
+
+    def estimate(self, query: Query) -> None:
+        """None: Snowflake's price is the time that a virtual warehouse runs."""
+
+    def pruning(self, relation: Relation, modified_at: Column) -> None:
+        """None: how micro-partitions lie is not looked at."""
 
     def close(self) -> None:
         """Ends the session."""
