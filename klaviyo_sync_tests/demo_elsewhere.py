@@ -17,22 +17,28 @@ SHOWN = 10
 
 
 @click.command()
-@click.argument("warehouse", type=click.Choice(["snowflake", "bigquery"]))
+@click.argument("warehouses", type=click.Choice(["snowflake", "bigquery"]), nargs=-1, required=True)
 @click.option("--folder", default=".demo", show_default=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--people", type=int)
-def main(warehouse: str, folder: Path, people: int | None) -> None:
-    """Runs both demos in the repository that this file lies in; status 0 when both add up and their profiles are the same."""
+def main(warehouses: tuple[str, ...], folder: Path, people: int | None) -> None:
+    """Runs the demos in the repository that this file lies in; status 0 when all add up and their profiles are the same."""
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:00:00")
     options = ["--now", now, *(["--people", str(people)] if people else [])]
-    told = demo(folder / warehouse, [*options, "--server", f"{sys.executable} -m {warehouse}_server"])
+    told = {name: demo(folder / name, [*options, "--server", f"{sys.executable} -m {name}_server"]) for name in warehouses}
     click.echo("The same once more out of DuckDB, to compare ...")
     compared = demo(folder / "duckdb", options, quiet=True)
-    differences = list(difflib.unified_diff(compared, told, "duckdb", warehouse, n=0, lineterm=""))
+    wrong = sum(not same(name, profiles, compared) for name, profiles in told.items())
+    sys.exit(1 if wrong else 0)
+
+
+def same(name: str, profiles: list[str], compared: list[str]) -> bool:
+    """Whether both are the same, and not nothing; prints it, with the first differences."""
+    differences = list(difflib.unified_diff(compared, profiles, "duckdb", name, n=0, lineterm=""))
     for line in islice(differences, SHOWN):
         click.echo(line[:300])
-    same = not differences and bool(told)
-    click.echo(f"{len(told):,} profiles out of {warehouse}, {len(compared):,} out of duckdb: {'the same' if same else 'NOT the same'}.")
-    sys.exit(0 if same else 1)
+    good = not differences and bool(profiles)
+    click.echo(f"{len(profiles):,} profiles out of {name}, {len(compared):,} out of duckdb: {'the same' if good else 'NOT the same'}.")
+    return good
 
 
 def demo(folder: Path, options: list[str], *, quiet: bool = False) -> list[str]:
