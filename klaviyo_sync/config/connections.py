@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema
@@ -126,8 +126,9 @@ class KlaviyoSettings(Model):
 
 
 class WarehouseConnection(Model):
-    """One warehouse. Values may be variables until `resolved`."""
+    """One warehouse. Values may be variables until `resolved`. `files` are the keys that hold a path."""
 
+    files: ClassVar[tuple[str, ...]] = ()
     name: str
 
     def resolved(self: C, environ: Mapping[str, str] | None = None) -> C:  # noqa: PYI019 (typing.Self is younger than Python 3.10)
@@ -162,14 +163,14 @@ class WarehouseConnection(Model):
         return Revealed(environ[env.name]) if isinstance(value, Secret) else self.from_variable(key, environ[env.name], env)
 
     def from_variable(self, key: str, value: str, env: Env) -> str:
-        """The value of a variable, as the key means it."""
-        del key, env
-        return value
+        """The value of a variable; a path is relative to the file that names the variable."""
+        return beside(env.file.parent, value) if key in self.files else value
 
 
 class DuckDBConnection(WarehouseConnection):
     """A DuckDB file."""
 
+    files: ClassVar[tuple[str, ...]] = ("path",)
     type: Literal["duckdb"] = "duckdb"
     path: Text = Field(description="The database file, relative to the folder of klaviyo_sync.yaml.", examples=["warehouse.duckdb"])
     memory_limit: Text = Field(
@@ -178,19 +179,18 @@ class DuckDBConnection(WarehouseConnection):
         examples=["1GB"],
     )
 
-    def from_variable(self, key: str, value: str, env: Env) -> str:
-        """A path is relative to the file that names the variable."""
-        return beside(env.file.parent, value) if key == "path" else value
-
 
 class SnowflakeConnection(WarehouseConnection):
     """A Snowflake account, and how to log in."""
 
+    files: ClassVar[tuple[str, ...]] = ("private_key_path",)
     type: Literal["snowflake"] = "snowflake"
     account: Text = Field(description="Account identifier, such as orgname-accountname.")
     user: Text = Field(description="User, best of type SERVICE.")
     private_key: Secret | None = Field(default=None, description="Private key: PEM, or base64 of it.")
-    private_key_path: Text | None = Field(default=None, description="File with the private key (PEM).")
+    private_key_path: Text | None = Field(
+        default=None, description="File with the private key (PEM), relative to the folder of klaviyo_sync.yaml."
+    )
     private_key_password: Secret | None = Field(default=None, description="Password of the private key.")
     password: Secret | None = Field(default=None, description="Password; a private key is better.")
     token: Secret | None = Field(default=None, description="OAuth or programmatic access token.")
@@ -209,6 +209,8 @@ class SnowflakeConnection(WarehouseConnection):
         ways = ("private_key", "private_key_path", "password", "token", "authenticator")
         if all(raw.get(way) is None for way in ways):
             yield Fault((), f"expected a way to log in: {', '.join(ways)}")
+        for way in [way for way in ways[:-1] if raw.get(way) is not None][1:]:
+            yield Fault((way,), f"expected one way to log in, found two; leave out one of {', '.join(ways[:-1])}")
 
 
 class BigQueryConnection(WarehouseConnection):

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from klaviyo_sync.config.connections import TYPES, Connection, DuckDBConnection, KlaviyoSettings, beside
+from klaviyo_sync.config.connections import TYPES, Connection, KlaviyoSettings, beside
 from klaviyo_sync.config.crosschecks import check_connections, check_relations, check_shared_names, notes
 from klaviyo_sync.config.document import Document, each_env, read
 from klaviyo_sync.config.env import Env
@@ -127,10 +127,9 @@ def read_connections(document: Document, problems: Problems) -> dict[str, Connec
 
 
 def placed(connection: Connection, folder: Path) -> Connection:
-    """The connection, its path relative to the folder of klaviyo_sync.yaml."""
-    if isinstance(connection, DuckDBConnection) and isinstance(connection.path, str):
-        return connection.model_copy(update={"path": beside(folder, connection.path)})
-    return connection
+    """The connection, its paths relative to the folder of klaviyo_sync.yaml."""
+    paths = {key: path for key in connection.files if isinstance(path := getattr(connection, key), str)}
+    return connection.model_copy(update={key: beside(folder, path) for key, path in paths.items()})
 
 
 def read_syncs(folder: Path, problems: Problems, environ: Mapping[str, str]) -> list[tuple[Document, Sync | None]]:

@@ -24,11 +24,11 @@ TRIES = 3
 
 def open_snowflake(connection: Any, label: str) -> SnowflakeWarehouse:
     """The warehouse of a Snowflake connection. Raises ConfigError, Refused or Unavailable when nobody can log in."""
-    from klaviyo_sync.warehouses.snowflake_access import log_in  # noqa: PLC0415 - the driver takes seconds to load
+    from klaviyo_sync.warehouses.snowflake_access import Patience, log_in  # noqa: PLC0415 - the driver takes seconds to load
 
     place = Place(user=connection.user, role=connection.role, warehouse=connection.warehouse)
     with explained(place):
-        return SnowflakeWarehouse(log_in(connection, label), place)
+        return SnowflakeWarehouse(log_in(connection, label, Patience()), place)
 
 
 class SnowflakeWarehouse:

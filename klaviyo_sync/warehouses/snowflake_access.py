@@ -6,7 +6,9 @@ Imports the driver, which takes seconds to load: import this module only to open
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_sync.core.errors import ConfigError
@@ -18,9 +20,6 @@ with warnings.catch_warnings():
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
 
-LOGIN_SECONDS = 60
-NETWORK_SECONDS = 300  # for which one request is repeated; a query that runs longer answers in between
-SOCKET_SECONDS = 120  # Snowflake itself answers within 45 seconds, with "not yet" if need be
 TAG_LENGTH = 2_000
 # https://docs.snowflake.com/en/sql-reference/parameters
 SESSION = {
@@ -32,7 +31,19 @@ SESSION = {
 }
 
 
-def log_in(connection: Any, label: str) -> SnowflakeConnection:
+@dataclass(frozen=True)
+class Patience:
+    """For how many seconds is waited: for a login, for one request with its repetitions (a query that runs longer answers in between),
+    and for one answer (Snowflake's comes within 45 seconds, and says "not yet" if need be). `pauses` are those between repetitions.
+    """
+
+    login: int = 60
+    network: int = 300
+    socket: int = 120
+    pauses: Callable[[], Iterator[int]] | None = None
+
+
+def log_in(connection: Any, label: str, patience: Patience) -> SnowflakeConnection:
     """A session for the settings of a connection. Raises ConfigError for a key that is none, else the driver's errors."""
     settings = {
         "account": connection.account,
@@ -52,7 +63,8 @@ def log_in(connection: Any, label: str) -> SnowflakeConnection:
         "host": connection.host,
         "port": connection.port,
         "protocol": connection.protocol,
-        "socket_timeout": SOCKET_SECONDS,
+        "socket_timeout": patience.socket,
+        "backoff_policy": patience.pauses,
         "arrow_number_to_decimal": True,
         "session_parameters": {**SESSION, "QUERY_TAG": label[:TAG_LENGTH]},
     }
@@ -60,8 +72,8 @@ def log_in(connection: Any, label: str) -> SnowflakeConnection:
         **{key: value for key, value in settings.items() if value is not None},
         timezone="UTC",
         paramstyle="qmark",
-        login_timeout=LOGIN_SECONDS,
-        network_timeout=NETWORK_SECONDS,
+        login_timeout=patience.login,
+        network_timeout=patience.network,
         validate_default_parameters=True,
         additional_snowflake_connection_args={key: value for key, value in driver.items() if value is not None},
     )

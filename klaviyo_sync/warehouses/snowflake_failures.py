@@ -134,7 +134,7 @@ RULES = (
     Rule(
         "25201[03]|255005|2904\\d\\d", "", Unavailable, "A piece of the result could not be fetched; the next run asks again.", quoted=False
     ),
-    Rule("25\\d+|29\\d+|261000", "", Unavailable, "It was asked again for a while; the next run asks again.", quoted=False),
+    Rule(r"25\d+|29\d+|58\d+|261000", "", Unavailable, "It was asked again for a while; the next run asks again.", quoted=False),
     Rule(r"\d+", "SQL compilation error", ConfigError, "Correct the query, or the view."),
 )
 

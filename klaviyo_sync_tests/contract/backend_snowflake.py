@@ -87,10 +87,10 @@ class SnowflakeAccount:
     @contextmanager
     def opened(self) -> Iterator[SnowflakePlace]:
         """A schema of its own."""
-        from klaviyo_sync.warehouses.snowflake_access import log_in  # noqa: PLC0415 - the driver
+        from klaviyo_sync.warehouses.snowflake_access import Patience, log_in  # noqa: PLC0415 - the driver
 
         connection = connection_of(keys_of(VARIABLE) or {})
-        session = log_in(connection, "klaviyo_sync contract suite")
+        session = log_in(connection, "klaviyo_sync contract suite", Patience())
         try:
             with scratch(lambda sql: session.cursor().execute(sql)) as schema:
                 yield SnowflakePlace(connection, (str(connection.database), schema.upper()), lambda sql: session.cursor().execute(sql))
