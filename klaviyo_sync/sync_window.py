@@ -42,7 +42,8 @@ Log = Callable[[str], None]
 class Report:
     """What a run did: a result per window key, and the rows of the whole dataset that no window can hold.
 
-    `opt_in` is the process that undated subscribes go through, None when Klaviyo was not asked.
+    `opt_in` is the process that undated subscribes go through, None when Klaviyo was not asked. `notes` are the warehouse's about the way it
+    was read.
     """
 
     results: dict[str, Result]
@@ -50,6 +51,7 @@ class Report:
     future: int
     seconds: float
     opt_in: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def sync_windows(
@@ -86,7 +88,7 @@ def sync_windows(
                 files.add(consent_lines(consented, sync))
             log(f"{len(outcome.rows):,} profiles answered for; {tally}")
         files.publish()
-    return Report(tally.results(), undated, future, time.monotonic() - started, opt_in(sync, lists))
+    return Report(tally.results(), undated, future, time.monotonic() - started, opt_in(sync, lists), tuple(warehouse.notes))
 
 
 def sync_window(sync: Sync, window: Window, warehouse: Warehouse, klaviyo: Klaviyo, *, now: datetime, rejects: Rejects, log: Log) -> Result:

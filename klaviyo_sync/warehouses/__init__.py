@@ -55,6 +55,6 @@ def connect(connection: Any, label: str) -> Warehouse:
     Raises ConfigError, Refused or Unavailable when it cannot be opened.
     """
     if connection.type not in WAREHOUSES:
-        raise ConfigError(f"connections of type {connection.type} cannot be opened yet; expected one of {', '.join(WAREHOUSES)}.")
+        raise ConfigError(f"connections of type {connection.type} cannot be opened; expected one of {', '.join(WAREHOUSES)}.")
     module, _, opener = WAREHOUSES[connection.type].partition(":")
     return getattr(import_module(module), opener)(connection, label)
