@@ -6,7 +6,7 @@ of the whole call (https://developers.klaviyo.com/en/reference/bulk_subscribe_pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Event
@@ -78,7 +78,7 @@ def send_consent(klaviyo: Klaviyo, outcome: Outcome, consent: Consent, stop: Eve
             continue
         for channel in person.statements:
             ledger.settle(person.row, channel, WITHOUT_PROFILE[fate], reason("consent_without_profile"))
-    statuses = read_statuses(klaviyo, imported, consent.undated, stop)
+    statuses = read_statuses(klaviyo, imported, consent.undated, ledger.channels, stop)
     ledger.requests += statuses.requests
     plan = Plan()
     for person in imported:
@@ -105,17 +105,20 @@ def people(ledger: Ledger) -> Iterator[Person]:
             yield Person(row, {name: cells[row] for name, cells in named.items() if cells[row] is not None}, births[row], statements)
 
 
-def read_statuses(klaviyo: Klaviyo, imported: list[Person], mode: Mode, stop: Event | None) -> Statuses:
+def read_statuses(
+    klaviyo: Klaviyo, imported: list[Person], mode: Mode, channels: Collection[Channel], stop: Event | None = None
+) -> Statuses:
     """What must be known of Klaviyo before anything is sent.
 
     By e-mail address first: the profile then found tells about its phone number too. Subscribes wait until Klaviyo shows the
     imported profile; an opt-out goes out without. Of who is not shown then, it is asked whether the profile is there all the
     same, without the address or number.
     """
-    statuses = Statuses()
+    statuses = Statuses(channels)
     statuses.read(klaviyo, (key for person in imported for _, key, _ in person.unsure(mode)), stop)
-    patiently(klaviyo, statuses, [key for person in imported for key in person.needed(mode)], stop)
-    unseen = [person for person in imported if not all(map(statuses.asked, person.needed(mode)))]
+    missing = {person.row: [key for key in person.needed(mode) if not statuses.asked(key)] for person in imported}
+    patiently(klaviyo, statuses, [key for keys in missing.values() for key in keys], stop)
+    unseen = [person for person in imported if not all(map(statuses.asked, missing[person.row]))]
     statuses.read(klaviyo, (key for person in unseen for key in keys_of(person.identifiers)), stop)
     return statuses
 

@@ -20,6 +20,7 @@ STATUSES: dict[str, Status] = {status: status for status in WORST_FIRST}
 # Ways by which consent comes from elsewhere: its date may be that of the transfer. WhatsApp's consent names no way at all.
 TRANSFERS = frozenset(("", "API", "SFTP", "MANUAL_IMPORT", "DATA_WAREHOUSE_IMPORT"))
 AT_ONCE = timedelta(minutes=5)
+NEVER = Present("NEVER_SUBSCRIBED")
 
 
 def present(subscriptions: object, channel: Channel) -> Present:
@@ -31,6 +32,8 @@ def present(subscriptions: object, channel: Channel) -> Present:
         return Present()
     medium, _, purpose = channel.partition("_")
     held = mapping(mapping(subscriptions.get(medium)).get(purpose))
+    if held.get("consent") in (None, "NEVER_SUBSCRIBED") and not held.get("suppression") and not held.get("list_suppressions"):
+        return NEVER
     status = STATUSES.get(text(held.get("consent")) or "NEVER_SUBSCRIBED", "unknown")
     dates = [date for date in (moment(held.get("consent_timestamp")), moment(held.get("last_updated"))) if date]
     at = max(dates, default=None) if status == "UNSUBSCRIBED" else subscribed_at(held)

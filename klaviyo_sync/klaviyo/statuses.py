@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event
@@ -50,8 +50,9 @@ for _name in ("urllib3.connectionpool", "urllib3.util.retry"):
 
 @dataclass
 class Statuses:
-    """What was read so far: presents by key and channel, keys that Klaviyo refused to look up, and the requests."""
+    """What was read so far: presents by key and by those of the `channels`, keys that Klaviyo refused to look up, and the requests."""
 
+    channels: Collection[Channel] = CHANNELS
     people: People = field(default_factory=dict)
     unreadable: set[Key] = field(default_factory=set)
     requests: int = 0
@@ -83,7 +84,7 @@ class Statuses:
         for identifier in IDENTIFIERS:
             if value := text(profile.get(identifier)):
                 held = self.people.setdefault((identifier, normal(identifier, value)), {})
-                for channel in CHANNELS:
+                for channel in self.channels:
                     if CHANNEL_IDENTIFIER[channel] == identifier:
                         here = present(profile.get("subscriptions"), channel)
                         held[channel] = worse(held[channel], here) if channel in held else here

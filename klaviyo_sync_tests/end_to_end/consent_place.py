@@ -34,6 +34,7 @@ SYNC: dict[str, Any] = {
     "frequency": "daily",
     "start": "2026-01-01",
     "profile": {"email": "email", "phone_number": "phone"},
+    "stop_above": {"rejected": None, "unsubscribes": None},
 }
 
 
