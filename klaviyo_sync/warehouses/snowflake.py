@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from klaviyo_sync.core.query import Column, Query, Relation, columns_query
 from klaviyo_sync.warehouses.recutting import recut
+from klaviyo_sync.warehouses.snowflake_clustering import clustering
 from klaviyo_sync.warehouses.snowflake_failures import Place, explained, passing
 from klaviyo_sync.warehouses.snowflake_fetching import fetched
 from klaviyo_sync.warehouses.snowflake_types import normalised, schema_of, type_name
@@ -69,8 +70,10 @@ class SnowflakeWarehouse:
     def estimate(self, query: Query) -> None:
         """None: Snowflake's price is the time that a virtual warehouse runs."""
 
-    def pruning(self, relation: Relation, modified_at: Column) -> None:
-        """None: how micro-partitions lie is not looked at."""
+    def pruning(self, relation: Relation, modified_at: Column) -> str | None:
+        """How the table is clustered; None for a view or a SELECT. How well its micro-partitions lie takes more rights than SELECT."""
+        with explained(self.place), self.session.cursor() as cursor:
+            return clustering(cursor, relation, modified_at)
 
     def close(self) -> None:
         """Ends the session."""

@@ -16,7 +16,7 @@ pytest.importorskip("fakesnow", reason="fakesnow needs Python 3.11")
 
 from snowflake_people import COLUMNS, PASSWORD, make_people, opened, pem, people, public, rows, window
 
-from klaviyo_sync.core.query import relation
+from klaviyo_sync.core.query import find_column, relation
 from klaviyo_sync.warehouses.snowflake import BATCH_ROWS
 from snowflake_server import Account, Server, serve
 
@@ -104,6 +104,28 @@ def test_places_arrive_as_geojson(server: Server) -> None:
     server.state.execute("INSERT INTO shops SELECT 'x', PARSE_JSON('{\"type\":\"Point\"}'), '2026-01-01'::TIMESTAMP_NTZ")
     with opened(server) as warehouse:
         assert rows(warehouse, people(dataset="shops", properties={"P": "place"})).column("place").to_pylist() == ['{"type":"Point"}']
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (
+            "CREATE TABLE by_day (id VARCHAR, changed TIMESTAMP_NTZ) CLUSTER BY (TO_DATE(changed), id)",
+            "clustered by LINEAR(TO_DATE(CHANGED), ID)",
+        ),
+        ("CREATE TABLE by_id (id VARCHAR, changed TIMESTAMP_NTZ) CLUSTER BY (id)", "not clustered by CHANGED"),
+        ("CREATE TABLE heap (id VARCHAR, changed TIMESTAMP_NTZ)", "CLUSTER BY (CHANGED)"),
+        ("CREATE VIEW seen AS SELECT * FROM people", None),
+    ],
+)
+def test_how_a_table_is_clustered(server: Server, made: str, said: str | None) -> None:
+    """Whoever may SELECT learns whether a window's query can pass over other windows' rows; of a view that is not known."""
+    server.state.execute(made)
+    sync = people(dataset=made.split()[2])
+    read = relation(sync, "snowflake")
+    with opened(server) as warehouse:
+        found = warehouse.pruning(read, find_column("changed", warehouse.columns(read), "it"))
+    assert found == said or (said is not None and found is not None and said in found)
 
 
 def test_a_reader_that_stops_early_leaves_nothing_open(server: Server) -> None:

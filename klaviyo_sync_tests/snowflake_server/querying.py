@@ -65,6 +65,9 @@ def run(state: State, session: Session, sql: str, bound: dict[str, Any], *, desc
     columns = [{**column, "name": name} for column, name in zip(columns, names_of(sql, columns), strict=True)]
     table = cursor._arrow_table
     assert table is not None
+    if "INFORMATION_SCHEMA.TABLES" in sql and "clustering_key" in sql and table.num_rows:
+        keys = pa.array([state.clustering.get(str(values[-1]))], pa.string())
+        table = table.set_column(table.num_columns - 1, table.field(table.num_columns - 1).with_type(pa.string()), keys)
     session.connection.results_cache.clear()
     return table, columns
 

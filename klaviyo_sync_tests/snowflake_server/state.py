@@ -23,6 +23,7 @@ WAREHOUSE = "READING_WH"
 ROLE = "READER"
 # Types that fakesnow forgets, as it keeps them in a wider one: declared in CREATE TABLE, told again when columns of that name are read.
 FORGOTTEN = re.compile(r'("(?:[^"]|"")+"|\w+)\s+(ARRAY|OBJECT|GEOGRAPHY|TIMESTAMP_LTZ|NUMBER\(\d+\s*,\s*0\))', re.IGNORECASE)
+CLUSTERED = re.compile(r"\s*CREATE TABLE (\w+)\b.*?\bCLUSTER BY\s*(\(.*\))\s*$", re.IGNORECASE | re.DOTALL)
 KEPT_AS = {"ARRAY": "VARIANT", "OBJECT": "VARIANT", "GEOGRAPHY": "VARIANT", "TIMESTAMP_LTZ": "TIMESTAMP_TZ"}
 
 
@@ -74,6 +75,7 @@ class State:
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     failures: dict[str, list[Answer]] = field(default_factory=dict)
     broken: list[Exception] = field(default_factory=list)
+    clustering: dict[str, str] = field(default_factory=dict)
     declared: dict[str, str] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -88,6 +90,9 @@ class State:
         with self.lock:
             if re.match(r"\s*CREATE\b[^(]*\bTABLE\b[^(]*\(", sql, re.IGNORECASE):
                 sql = self.remember(sql)
+            clustered = CLUSTERED.match(sql)
+            if clustered:
+                self.clustering[clustered[1].upper()] = f"LINEAR{clustered[2]}".upper()
             with quiet():
                 self.own.cursor().execute(sql)
 
@@ -102,7 +107,7 @@ class State:
         return FORGOTTEN.sub(kept, sql)
 
     def attach(self, path: Path | str) -> None:
-        """Serves the tables and views of a DuckDB file, each as SCHEMA.TABLE in upper case with upper-case columns, as a loader would make them."""
+        """Serves the tables and views of a DuckDB file, each as SCHEMA.TABLE, in upper case as a loader would make them."""
         duck = self.engine.duck_conn
         duck.execute(f"ATTACH '{path}' AS loaded (READ_ONLY)")
         tables = duck.execute("SELECT table_schema, table_name FROM information_schema.tables WHERE table_catalog = 'loaded'").fetchall()
