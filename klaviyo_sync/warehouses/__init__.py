@@ -57,4 +57,10 @@ def connect(connection: Any, label: str) -> Warehouse:
     if connection.type not in WAREHOUSES:
         raise ConfigError(f"connections of type {connection.type} cannot be opened; expected one of {', '.join(WAREHOUSES)}.")
     module, _, opener = WAREHOUSES[connection.type].partition(":")
-    return getattr(import_module(module), opener)(connection, label)
+    try:
+        return getattr(import_module(module), opener)(connection, label)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"connections of type {connection.type} need the package {error.name}, which is not installed: "
+            f"pip install 'klaviyo-sync[{connection.type}]'."
+        ) from None
