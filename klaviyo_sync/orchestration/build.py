@@ -12,7 +12,7 @@ from klaviyo_sync.orchestration import resources
 from klaviyo_sync.orchestration.assets import Importing, sync_asset
 from klaviyo_sync.orchestration.lineage import asset_key, dataset_spec, one_each, profiles_spec, sync_spec
 from klaviyo_sync.orchestration.partitions import partitions
-from klaviyo_sync.orchestration.schedules import sync_job, sync_schedule
+from klaviyo_sync.orchestration.schedules import completeness_job, completeness_schedule, sync_job, sync_schedule
 
 
 def build_definitions(project: Project, importing: Importing, environ: Mapping[str, str]) -> dg.Definitions:
@@ -30,6 +30,9 @@ def build_definitions(project: Project, importing: Importing, environ: Mapping[s
             jobs.append(job)
         except (dg.DagsterInvalidDefinitionError, dg.DagsterInvariantViolationError) as error:
             raise ConfigError(f"{source.path}: Dagster does not accept this sync: {error}") from None
+    if project.syncs:
+        jobs.append(late := completeness_job(project.syncs))
+        schedules.append(completeness_schedule(late))
     own = {asset_key(sync) for sync in project.syncs}
     return dg.Definitions(
         assets=[*(spec for spec in one_each(datasets) if spec.key not in own), *assets, profiles_spec(project.syncs)],

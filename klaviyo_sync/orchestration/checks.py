@@ -17,6 +17,8 @@ from klaviyo_sync.core.consent_reasons import CONSENT_CODES
 from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.orchestration.consent_metadata import consent_metadata, equation
+from klaviyo_sync.orchestration.late import Late, late_metadata
+from klaviyo_sync.orchestration.late import words as late_words
 from klaviyo_sync.orchestration.verdicts import Verdict, counted, issue_metadata, only
 
 if TYPE_CHECKING:  # pyarrow and numpy, for a run only
@@ -29,7 +31,7 @@ MAPPING_CODES = frozenset(CODES) - DELIVERY_CODES - CONSENT_ISSUES
 
 @dataclass(frozen=True)
 class Overview:
-    """All windows of a sync: those that had ended long enough ago, those missing, and what the newest results say."""
+    """All windows of a sync: those that had ended long enough ago, those missing, what the newest results say, and rows that came late."""
 
     due: int
     missing: Sequence[str]
@@ -38,6 +40,7 @@ class Overview:
     failing: Mapping[str, int]
     undated: int
     future: int
+    late: Late
 
 
 def mapping(sync: Sync, result: Result) -> Verdict:
@@ -90,7 +93,7 @@ def accounting(_sync: Sync, result: Result) -> Verdict:
 
 
 def completeness(sync: Sync, overview: Overview) -> Verdict:
-    """Whether every window was imported, and which windows still hold rows that Klaviyo did not take."""
+    """Whether every window was imported, and which windows still hold rows that Klaviyo did not take, or that came after they ran."""
     missing, failing = len(overview.missing), len(overview.failing)
     words = [f"{counted(missing, 'window')} of {overview.due:,} missing"]
     if overview.missing:
@@ -101,6 +104,7 @@ def completeness(sync: Sync, overview: Overview) -> Verdict:
         words.append(f"{counted(failing, 'window')} of the last {overview.looked_at:,} imported with rows that Klaviyo did not take")
     if overview.undated:
         words.append(f"{counted(overview.undated, 'row')} without {sync.modified_at.column}, which no window can hold")
+    words.append(late_words(overview.late))
     numbers: dict[str, dg.MetadataValue] = {
         "windows_due": dg.MetadataValue.int(overview.due),
         "windows_missing": dg.MetadataValue.int(missing),
@@ -108,13 +112,17 @@ def completeness(sync: Sync, overview: Overview) -> Verdict:
         "windows_with_failed_rows": dg.MetadataValue.int(failing),
         "undated_rows": dg.MetadataValue.int(overview.undated),
         "future_rows": dg.MetadataValue.int(overview.future),
+        **late_metadata(overview.late),
     }
     if overview.missing:
         numbers["oldest_missing"] = dg.MetadataValue.text(overview.missing[0])
     if overview.failing:
         oldest = sorted(overview.failing.items())[:20]
         numbers["failed_rows_by_window"] = dg.MetadataValue.json([[window, rows] for window, rows in oldest])
-    return Verdict(missing + failing + overview.undated, grave=overview.unasked > 0, words="; ".join(words) + ".", metadata=numbers)
+    open_questions = missing + failing + overview.undated + overview.late.windows + (overview.late.problem is not None)
+    # No schedule asks for windows beyond its reach, nor for windows that were imported: somebody must.
+    grave = overview.unasked > 0 or overview.late.windows > 0
+    return Verdict(open_questions, grave, words="; ".join(words) + ".", metadata=numbers)
 
 
 WindowCheck = Callable[[Sync, "Result"], Verdict]

@@ -16,6 +16,19 @@ def target(record: dg.EventLogRecord) -> AssetCheckEvaluationTargetMaterializati
     return AssetCheckEvaluationTargetMaterializationData(storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp)
 
 
+def last_evaluation(instance: dg.DagsterInstance, check: dg.AssetCheckKey, having: str) -> tuple[dg.AssetCheckEvaluation, float] | None:
+    """The newest evaluation of a check whose metadata has an entry of this name, and when it was stored, in seconds since 1970.
+
+    It is looked for among the last hundred times that the check was asked for.
+    """
+    for record in instance.event_log_storage.get_asset_check_execution_history(check, limit=100):
+        event = record.event.dagster_event if record.event else None
+        found = event.event_specific_data if event else None
+        if record.event and isinstance(found, dg.AssetCheckEvaluation) and having in found.metadata:
+            return found, record.event.timestamp
+    return None
+
+
 def waiting_in_backfills(instance: dg.DagsterInstance, key: dg.AssetKey) -> set[str]:
     """The partitions of `key` that a backfill was asked for and has not launched a run for yet."""
     waiting: set[str] = set()

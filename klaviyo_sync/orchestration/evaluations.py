@@ -8,10 +8,12 @@ from datetime import datetime
 import dagster as dg
 
 from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.orchestration import late
 from klaviyo_sync.orchestration.checks import OVERALL, PER_WINDOW, Overview
 from klaviyo_sync.orchestration.dagster_private import target
 from klaviyo_sync.orchestration.lineage import asset_key
 from klaviyo_sync.orchestration.partitions import closed, partitions
+from klaviyo_sync.orchestration.resources import OpenWarehouse
 from klaviyo_sync.orchestration.stored import Stored, newest
 from klaviyo_sync.orchestration.ticks import settled
 from klaviyo_sync.orchestration.verdicts import Verdict
@@ -30,16 +32,18 @@ def of_windows(sync: Sync, stored: Iterable[Stored], names: Collection[str]) -> 
                 yield evaluation(asset_key(sync), name, verdict, where, window)
 
 
-def of_the_sync(sync: Sync, instance: dg.DagsterInstance, now: datetime, names: Collection[str]) -> Iterator[dg.AssetCheckEvaluation]:
-    """The named checks of the sync as a whole, as of `now`."""
+def of_the_sync(
+    sync: Sync, instance: dg.DagsterInstance, now: datetime, names: Collection[str], to_ask: OpenWarehouse | None
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """The named checks of the sync as a whole, as of `now`. Without a warehouse to ask, late rows are those that were counted last."""
     wanted = {name: check for name, check in OVERALL.items() if name in names}
     if wanted:
-        seen = overview(sync, instance, now)
+        seen = overview(sync, instance, now, to_ask)
         yield from (evaluation(asset_key(sync), name, check(sync, seen), {}, None) for name, check in wanted.items())
 
 
-def overview(sync: Sync, instance: dg.DagsterInstance, now: datetime) -> Overview:
-    """Which windows had settled by `now`, which of them are missing, and what the results of the newest ones say."""
+def overview(sync: Sync, instance: dg.DagsterInstance, now: datetime, to_ask: OpenWarehouse | None) -> Overview:
+    """Which windows had settled by `now`, which of them are missing, what the results of the newest ones say, and which rows came late."""
     key, windows = asset_key(sync), partitions(sync)
     by = settled(now.astimezone(sync.zone), sync.settle)
     due = closed(windows, by)
@@ -57,6 +61,7 @@ def overview(sync: Sync, instance: dg.DagsterInstance, now: datetime) -> Overvie
         failing=failing,
         undated=last.undated if last else 0,
         future=last.future if last else 0,
+        late=late.count(sync, instance, to_ask, now) if to_ask else late.recall(sync, instance),
     )
 
 

@@ -41,10 +41,17 @@ def broken(sync_name: str, windows: Sequence[Window], error: Exception) -> dg.Fa
     """
     for kind, (again, advice) in NEXT.items():
         if isinstance(error, kind):
-            return failure(sync_name, windows, f"{kind.__name__}: {error}", advice, again=again)
+            return failure(sync_name, windows, told(error), advice, again=again)
+    return failure(sync_name, windows, told(error), "Report this as a bug, with the place named above.", again=True)
+
+
+def told(error: Exception) -> str:
+    """What may be said of an error: the kind and text of our own, the type and place of any other."""
+    for kind in NEXT:
+        if isinstance(error, kind):
+            return f"{kind.__name__}: {error}"
     frames = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
-    what = f"{type(error).__module__}.{type(error).__qualname__} (text withheld, it may quote a cell) at {' > '.join(frames[-6:])}"
-    return failure(sync_name, windows, what, "Report this as a bug, with the place named above.", again=True)
+    return f"{type(error).__module__}.{type(error).__qualname__} (text withheld, it may quote a cell) at {' > '.join(frames[-6:])}"
 
 
 def unproven(sync_name: str, windows: Sequence[tuple[Window, Result, str]]) -> dg.Failure:

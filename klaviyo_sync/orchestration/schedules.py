@@ -1,7 +1,11 @@
-"""One job and one schedule per sync. A tick asks for every window that is due, has not succeeded and is not on its way."""
+"""One job and one schedule per sync, and one for the completeness of all.
+
+A tick asks for every window that is due, has not succeeded and is not on its way.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import dagster as dg
@@ -9,11 +13,13 @@ import dagster as dg
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import frequency
 from klaviyo_sync.orchestration.dagster_private import waiting_in_backfills
+from klaviyo_sync.orchestration.late import CHECK
 from klaviyo_sync.orchestration.lineage import asset_key, frequency_word
 from klaviyo_sync.orchestration.partitions import closed, contiguous, partitions
 from klaviyo_sync.orchestration.ticks import settled, ticks
 
 MOST_RUNS_PER_TICK = 10
+LATE_ROWS_JOB = "check_completeness"
 PRIORITY = "dagster/priority"
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
@@ -51,6 +57,28 @@ def sync_schedule(sync: Sync, job: dg.JobDefinition | dg.UnresolvedAssetJobDefin
         return asked_for(sync, context.scheduled_execution_time, context.instance)
 
     return schedule
+
+
+def completeness_job(syncs: Sequence[Sync]) -> dg.UnresolvedAssetJobDefinition:
+    """The job that asks the warehouses for late rows, and imports nothing."""
+    return dg.define_asset_job(
+        LATE_ROWS_JOB,
+        selection=dg.AssetSelection.checks(*(dg.AssetCheckKey(asset_key(sync), CHECK) for sync in syncs)),
+        description="Evaluates the completeness of every sync, and counts the rows that came after their window ran. Imports nothing.",
+        executor_def=dg.in_process_executor,
+    )
+
+
+def completeness_schedule(job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    """The schedule of that job: daily, switched off until someone switches it on."""
+    return dg.ScheduleDefinition(
+        name=LATE_ROWS_JOB,
+        job=job,
+        cron_schedule="40 5 * * *",
+        execution_timezone="UTC",
+        description="Counts late rows once a day: one query for each sync, over the windows of its catch_up.",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+    )
 
 
 def asked_for(sync: Sync, tick: datetime, instance: dg.DagsterInstance) -> list[dg.RunRequest] | dg.SkipReason:

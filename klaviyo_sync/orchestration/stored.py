@@ -9,34 +9,48 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from klaviyo_sync.core.windows import Window
+from klaviyo_sync.core.windows import Window, reread_from
 from klaviyo_sync.orchestration.consent_metadata import consent_metadata, read_consent
 
 if TYPE_CHECKING:  # pyarrow and numpy, for a run only
     from klaviyo_sync.core.result import Result
     from klaviyo_sync.sync_window import Report
 
-COUNTS = ("read", "imported", "superseded", "rejected", "refused", "failed", "unknown", "requests", "bytes", "consent_requests")
+COUNTS = (
+    "read",
+    "imported",
+    "superseded",
+    "rejected",
+    "refused",
+    "failed",
+    "unknown",
+    "read_for_good",
+    "requests",
+    "bytes",
+    "consent_requests",
+)
 PAGE = 500
 
 
 @dataclass(frozen=True)
 class Stored:
-    """One window as the event log holds it."""
+    """One window as the event log holds it. `read_until` is when its `read_for_good` rows end (seconds since 1970), if known."""
 
     window: str
     result: Result
     rejects_file: str | None
     undated: int
     future: int
+    read_until: float | None
     record: dg.EventLogRecord
 
 
-def metadata(window: Window, result: Result, report: Report, rejects_file: str) -> dict[str, dg.MetadataValue]:
+def metadata(window: Window, result: Result, report: Report, rejects_file: str, overlap: timedelta) -> dict[str, dg.MetadataValue]:
     """The metadata of one window's materialization: counts, consent, issues by column and code, import jobs. No personal data."""
     values = {
         "dagster/partition_row_count": dg.MetadataValue.int(result.imported),
@@ -46,6 +60,7 @@ def metadata(window: Window, result: Result, report: Report, rejects_file: str) 
         "future_rows": dg.MetadataValue.int(report.future),
         "window_start": dg.MetadataValue.timestamp(window.start),
         "window_end": dg.MetadataValue.timestamp(window.end),
+        "read_for_good_until": dg.MetadataValue.timestamp(reread_from(window.end, overlap)),
         "import_jobs": dg.MetadataValue.json(list(result.jobs)),
         **consent_metadata(result.consent),
         "issues": dg.MetadataValue.json([[column, code, count] for (column, code), count in sorted(result.issues.items())]),
@@ -69,7 +84,7 @@ def read_back(record: dg.EventLogRecord) -> Stored | None:
     issues = Counter({IssueKind(column, code): count for column, code, count in held["issues"]})
     result = Result(**counts, consent=read_consent(materialization.metadata), issues=issues, jobs=tuple(held.get("import_jobs", ())))
     undated, future = held.get("undated_rows", 0), held.get("future_rows", 0)
-    return Stored(materialization.partition, result, held.get("rejects_file"), undated, future, record)
+    return Stored(materialization.partition, result, held.get("rejects_file"), undated, future, held.get("read_for_good_until"), record)
 
 
 def latest(instance: dg.DagsterInstance, key: dg.AssetKey, windows: Sequence[str]) -> dict[str, Stored]:

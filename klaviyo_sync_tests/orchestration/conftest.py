@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 import yaml
-from orchestration_bench import ENVIRON, FILE, LOYALTY, NOW, Bench, Imports
+from orchestration_bench import ENVIRON, FILE, LOYALTY, NOW, TABLE, Bench, Imports
 
 from klaviyo_sync.config import Project, load
 from klaviyo_sync.orchestration.assets import Importing
@@ -49,8 +50,10 @@ def project_of(tmp_path: Path) -> Callable[..., Project]:
 
 
 @pytest.fixture
-def bench_of(project_of: Callable[..., Project], imports: Imports) -> Iterator[Callable[..., Bench]]:
+def bench_of(project_of: Callable[..., Project], imports: Imports, tmp_path: Path) -> Iterator[Callable[..., Bench]]:
     """A bench around `loyalty` with these changes to its file."""
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
+        connection.execute(TABLE)
     with dg.DagsterInstance.ephemeral() as instance:
 
         def make(now: datetime = NOW, **changes: Any) -> Bench:

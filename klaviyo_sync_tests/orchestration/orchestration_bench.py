@@ -33,6 +33,10 @@ FILE: dict[str, Any] = {
     "klaviyo": {"api_key": {"env": "KLAVIYO_API_KEY"}},
     "connections": {"local": {"type": "duckdb", "path": "warehouse.duckdb"}},
 }
+TABLE = """
+CREATE SCHEMA analytics;
+CREATE TABLE analytics.loyalty_members (email VARCHAR, customer_id VARCHAR, balance DOUBLE, email_consent VARCHAR, updated_at TIMESTAMP);
+"""
 ENVIRON: dict[str, str] = {"KLAVIYO_API_KEY": "pk_value_that_nobody_may_see"}
 
 
