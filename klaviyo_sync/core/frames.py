@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,14 @@ from klaviyo_sync.core.kernels import pc
 Mask = npt.NDArray[np.bool_]
 
 
+def frame_with(columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pd.DataFrame:
+    """The columns as a frame. Not by way of series, whose indexes pandas would compare."""
+    return pd.DataFrame({name: pd.arrays.ArrowExtensionArray(cells) for name, cells in columns.items()}, copy=False)
+
+
 def frame_of(table: pa.Table | pa.RecordBatch) -> pd.DataFrame:
     """The table as a frame with Arrow-backed columns, index 0..n-1."""
-    return table.to_pandas(types_mapper=pd.ArrowDtype)
+    return frame_with(dict(zip(table.schema.names, table.columns, strict=True)))
 
 
 def table_of(frame: pd.DataFrame) -> pa.Table:
@@ -26,7 +31,8 @@ def table_of(frame: pd.DataFrame) -> pa.Table:
 
 def arrow(cells: pd.Series) -> pa.Array:
     """The Arrow data behind a column, in one piece, dictionaries spelled out."""
-    found = pa.array(cells)
+    held = cells.array
+    found = held.__arrow_array__() if isinstance(held, pd.arrays.ArrowExtensionArray) else pa.array(cells)
     if isinstance(found, pa.ChunkedArray):
         found = found.chunk(0) if found.num_chunks == 1 else found.combine_chunks()
     return found.dictionary_decode() if pa.types.is_dictionary(found.type) else found

@@ -18,8 +18,9 @@ from klaviyo_sync.core.consent import ConsentTarget, Statements, state
 from klaviyo_sync.core.consent_result import BIRTH
 from klaviyo_sync.core.dialects import Dialect, Kind
 from klaviyo_sync.core.errors import ConfigError
-from klaviyo_sync.core.frames import arrow, series, true_at
+from klaviyo_sync.core.frames import arrow, frame_with, true_at
 from klaviyo_sync.core.issues import CODES
+from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.query import Column, find_column, modified_kind
 from klaviyo_sync.core.sync import Channel, ConsentField, PropertyField, Sync
 
@@ -162,7 +163,7 @@ def issue_frame(parts: Sequence[tuple[np.ndarray, str, str]]) -> pd.DataFrame:
 
 def map_identifiers(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """Only the identifiers of the rows, cleaned."""
-    return pd.DataFrame({target.path: series(clean_target(target, frame).cells) for target in plan.identifiers}, copy=False)
+    return frame_with({target.path: clean_target(target, frame).cells for target in plan.identifiers})
 
 
 def map_frame(frame: pd.DataFrame, plan: Plan) -> Mapped:
@@ -179,14 +180,14 @@ def map_frame(frame: pd.DataFrame, plan: Plan) -> Mapped:
         births = found.cells
         flags += [(plan.birth.column, flag) for flag in found.flags]
     flags += [flag for stated in statements.values() for flag in stated.flags]
-    parts = [(np.flatnonzero(true_at(flag.where)), column, flag.code) for column, flag in flags]
+    parts = [(np.flatnonzero(true_at(flag.where)), column, flag.code) for column, flag in flags if pc.any(flag.where).as_py()]
     nobody = np.ones(len(frame), dtype=bool)
     for cells in identifiers.values():
         nobody &= true_at(cells.is_null())
     rejected = np.flatnonzero(nobody)
     parts.append((rejected, ", ".join(target.column for target in plan.identifiers), "missing_identifier"))
     return Mapped(
-        pd.DataFrame({target.path: series(found.cells) for target, found in cleaned.items()}, copy=False),
+        frame_with({target.path: found.cells for target, found in cleaned.items()}),
         {target.path: found.form for target, found in cleaned.items()},
         issue_frame(parts),
         statements,

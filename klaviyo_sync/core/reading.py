@@ -17,6 +17,9 @@ from klaviyo_sync.core.rivals import LATER, Rivals
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window, reread_from
 
+# Identifying columns are narrow: many rows at a time cost little memory, and save most of what each step costs whatever its size.
+NOTICED_ROWS = 65_536
+
 
 class Rows(NamedTuple):
     """Rows of the warehouse (the sync's columns), the position of each one's window in the run, and what they become.
@@ -56,10 +59,22 @@ def window_positions(modified: pa.Array, ends: np.ndarray) -> np.ndarray:
     return np.searchsorted(ends, moments, side="right")
 
 
+def joined(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """The batches, as many together as make that number of rows."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(map(len, held)) >= rows:
+            yield pa.Table.from_batches(held).combine_chunks()
+            held = []
+    if held:
+        yield pa.Table.from_batches(held).combine_chunks()
+
+
 def notice_all(batches: Iterable[pa.RecordBatch], plan: Plan, rivals: Rivals) -> None:
     """Lets the rivals take note of every row, given the identifying columns of all rows changed since the run's windows began."""
-    for batch in batches:
-        rivals.notice(map_identifiers(frame_of(batch), plan))
+    for table in joined(batches, NOTICED_ROWS):
+        rivals.notice(map_identifiers(frame_of(table), plan))
     rivals.all_noticed()
 
 

@@ -43,7 +43,7 @@ class Rivals:
     def identities(self, profiles: pd.DataFrame) -> pa.Table:
         """The cleaned identifiers of each row, in the form in which two rows of one profile are equal."""
         cells = {path: arrow(profiles[path]) for path in self.paths}
-        return pa.table({path: pc.utf8_lower(found) if path == "email" else found for path, found in cells.items()})
+        return pa.table({path: pc.ascii_lower(found) if path == "email" else found for path, found in cells.items()})
 
     def fingerprints(self, identities: pa.Table) -> dict[str, tuple[np.ndarray, Mask]]:
         """The 64-bit fingerprint of each identifier, and which rows have one."""

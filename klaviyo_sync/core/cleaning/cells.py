@@ -62,14 +62,34 @@ def text_bytes(texts: pa.Array) -> np.ndarray:
 
 def holds_any(texts: pa.Array, needles: tuple[bytes, ...]) -> bool:
     """Whether any of the byte strings stands anywhere in the texts, seen as a whole."""
-    haystack = text_bytes(texts).tobytes()
-    return any(needle in haystack for needle in needles)
+    found = text_bytes(texts)
+    return any(holds(found, needle) for needle in needles)
+
+
+def holds(found: np.ndarray, needle: bytes) -> bool:
+    """Whether the byte string stands in the bytes. A few times faster than Python's own search, which is made for rare beginnings."""
+    places = max(len(found) - len(needle) + 1, 0)
+    here = np.ones(places, dtype=bool)
+    for position, byte in enumerate(needle):
+        here &= found[position : position + places] == byte
+        if not here.any():
+            return False
+    return True
+
+
+def any_between(texts: pa.Array, first: int, last: int) -> bool:
+    """Whether any byte of any text is one of these. Looking at the bytes as a whole costs next to nothing."""
+    return bool((text_bytes(texts) - np.uint8(first) <= last - first).any())  # what is below wraps around to above
+
+
+def longest(texts: pa.Array) -> int:
+    """Bytes of the longest text."""
+    return pc.max(pc.binary_length(texts)).as_py() or 0
 
 
 def has_control_characters(texts: pa.Array) -> bool:
-    """Whether any text may hold one. Looking at the bytes as a whole costs next to nothing."""
-    found = text_bytes(texts)
-    return bool(((found < ord(" ")) | (found == DELETE)).any())
+    """Whether any text may hold one."""
+    return any_between(texts, 0, ord(" ") - 1) or any_between(texts, DELETE, DELETE)
 
 
 def without_control_characters(texts: pa.Array) -> tuple[pa.Array, tuple[Flag, ...]]:
@@ -150,5 +170,7 @@ def without_json_null(texts: pa.Array) -> pa.Array:
 
 def trimmed(texts: pa.Array) -> pa.Array:
     """The texts without surrounding white space; NULL for blank ones."""
-    bare = pc.utf8_trim(texts, characters=BLANKS)
-    return keep_where(pc.not_equal(bare, ""), bare)
+    padded = any_between(texts, 0, ord(" ")) or any_between(texts, DELETE, 0xFF)
+    bare = pc.utf8_trim(texts, characters=BLANKS) if padded else texts
+    empty = pc.equal(bare, "")
+    return keep_where(pc.invert(empty), bare) if pc.any(empty).as_py() else bare

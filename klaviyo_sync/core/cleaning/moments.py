@@ -49,6 +49,8 @@ def moment_text(moments: pa.Array) -> pa.Array:
 def in_zone(walls: pa.Array, zone: ZoneInfo) -> pa.Array:
     """Wall-clock times as moments; a time that the zone repeats or leaves out stands for the later one."""
     micros = within_calendar(pc.cast(walls, pa.timestamp("us"), safe=False))
+    if zone.key == "UTC":
+        return pc.cast(micros, pa.timestamp("us", "UTC"))
     return pc.cast(pc.assume_timezone(micros, zone.key, ambiguous="latest", nonexistent="latest"), pa.timestamp("us", "UTC"))
 
 

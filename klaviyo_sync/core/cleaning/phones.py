@@ -172,7 +172,8 @@ def clean_phone(texts: pa.Array, countries: pa.Array | None, default_country: st
     unsettled = pc.and_(cells.is_valid(), numbers.is_null())
     if not pc.any(unsettled).as_py():
         return Cleaned(numbers, "text", flags)
-    spelled, homes = cells.filter(unsettled), home_regions(texts, countries, default_country).filter(unsettled)
+    spelled = cells.filter(unsettled)
+    homes = home_regions(spelled, None if countries is None else countries.filter(unsettled), default_country)
     bare = pc.replace_substring_regex(spelled, PUNCTUATION, "")
     found = pc.coalesce(keep_where(valid_e164(bare), bare), national_e164(bare, homes))
     found = replaced(found, found.is_null(), lambda _: parse_all(spelled.filter(found.is_null()), homes.filter(found.is_null())))

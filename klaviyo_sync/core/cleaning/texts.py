@@ -10,7 +10,18 @@ from zoneinfo import ZoneInfo, available_timezones
 import pyarrow as pa
 from email_validator import EmailNotValidError, validate_email
 
-from klaviyo_sync.core.cleaning.cells import Cleaned, Flag, bad_cells, checked, text_cells, trimmed, without_control_characters
+from klaviyo_sync.core.cleaning.cells import (
+    DELETE,
+    Cleaned,
+    Flag,
+    any_between,
+    bad_cells,
+    checked,
+    longest,
+    text_cells,
+    trimmed,
+    without_control_characters,
+)
 from klaviyo_sync.core.dialects import Kind
 from klaviyo_sync.core.frames import by_distinct, keep_where, replaced
 from klaviyo_sync.core.kernels import pc
@@ -49,6 +60,8 @@ def clean_identifier(texts: pa.Array) -> Cleaned:
     """The identifiers without surrounding white space; blank ones count as missing."""
     cells, flags = without_control_characters(texts)
     cells = trimmed(cells)
+    if longest(cells) <= IDENTIFIER_LENGTH:
+        return Cleaned(cells, "text", flags)
     fits = pc.less_equal(pc.utf8_length(cells), IDENTIFIER_LENGTH)
     return Cleaned(keep_where(fits, cells), "text", (*flags, bad_cells("identifier_too_long", cells, fits)))
 
@@ -74,13 +87,16 @@ def clean_email(texts: pa.Array) -> Cleaned:
     """
     cells, flags = without_control_characters(texts)
     cells = trimmed(cells)
-    upper = pc.and_(pc.match_substring(cells, "@"), pc.not_equal(pc.utf8_lower(cells), cells))
-    cells = replaced(cells, upper, lower_domain)
+    if any_between(cells, ord("A"), ord("Z")) or any_between(cells, DELETE, 0xFF):
+        upper = pc.and_(pc.match_substring(cells, "@"), pc.not_equal(pc.utf8_lower(cells), cells))
+        cells = replaced(cells, upper, lower_domain)
     good = pc.match_substring_regex(cells, EMAIL)
     if not pc.all(pc.fill_null(good, fill_value=True)).as_py():
         foreign = pc.and_not(pc.invert(pc.string_is_ascii(cells)), good)
         cells = pc.coalesce(replaced(cells, foreign, lambda some: by_distinct(some, international_email)), cells)
         good = pc.match_substring_regex(cells, EMAIL)
+    if longest(cells) <= LOCAL_LENGTH:
+        return Cleaned(keep_where(good, cells), "text", (*flags, bad_cells("invalid_email", cells, good)))
     good = pc.and_(good, pc.less_equal(pc.find_substring(cells, "@"), LOCAL_LENGTH))
     short = pc.less_equal(pc.utf8_length(cells), EMAIL_LENGTH)
     too_long = Flag("email_too_long", pc.and_not(good, short))
