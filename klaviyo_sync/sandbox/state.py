@@ -73,6 +73,7 @@ class Sandbox:
         age_gating: whether consent to texts takes a date of birth.
         opt_in_process: how people opt in when they are subscribed without a list.
         consent_seconds: how long it takes until consent that was accepted can be seen, in sandbox seconds.
+        profile_seconds: how long it takes until listings of profiles show a new one, in sandbox seconds.
         account: six characters, the id of the account.
         seed: of everything that is left to chance: job ids, durations, the order in which jobs end.
         clock: the time, in seconds since 1970.
@@ -94,6 +95,7 @@ class Sandbox:
         age_gating: bool = False,
         opt_in_process: OptIn = "double_opt_in",
         consent_seconds: float = 1.0,
+        profile_seconds: float = 0.0,
         account: str = "SANDBX",
         seed: int = 0,
         clock: Callable[[], float] = time.time,
@@ -110,6 +112,7 @@ class Sandbox:
         self.age_gating = age_gating
         self.opt_in_process: OptIn = opt_in_process
         self.consent_seconds = consent_seconds
+        self.profile_seconds = profile_seconds
         self.account = account
         self.clock = clock
         self.lock = threading.RLock()
@@ -160,6 +163,10 @@ class Sandbox:
                 if job.fate == "complete":
                     self._carry_out(job)
             self.consent_jobs.settle(self.elapsed())
+
+    def lists_profile(self, number: int) -> bool:
+        """Whether listings show a profile, which new ones are not at once."""
+        return self.now() - self.profiles.times(number)[0] >= self.profile_seconds / self.time_scale
 
     def _join(self, list_id: str, number: int, at: float) -> None:
         if list_id in self.lists:

@@ -210,3 +210,21 @@ def test_consent_belongs_to_the_address_it_was_given_for(api: Api, sandbox: Sand
 
     found = [[sandbox.consent(person).status(channel) for channel in channels] for person in (ADA, PHONE)]
     assert found == [["SUBSCRIBED", "NEVER_SUBSCRIBED"], ["NEVER_SUBSCRIBED", "SUBSCRIBED"]]
+
+
+def test_new_profiles_are_listed_late(api: Api, sandbox: Sandbox, clock: Clock) -> None:
+    """The job is complete, and a search does not find its profiles yet; who was there before is found."""
+    sandbox.person("bob@example.com")
+    clock.at += 10
+    sandbox.profile_seconds = 5.0
+    made = api.imports({"email": ADA})
+    clock.at += 10
+    assert api.job(made)["status"] == "complete"
+    created = clock.at
+    found = []
+    for second in (0, 4, 5):
+        clock.at = created + second
+        listed = api.get("/api/profiles", filter=f'any(email,["{ADA}","bob@example.com"])').json()["data"]
+        found.append([one["attributes"]["email"] for one in listed])
+
+    assert found == [["bob@example.com"], ["bob@example.com"], ["bob@example.com", ADA]]

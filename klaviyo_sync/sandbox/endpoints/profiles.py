@@ -80,6 +80,8 @@ def get_profiles(sandbox: Sandbox, request: Request) -> Answer:
     found = matching(sandbox, conditions(request, MATCHING | _MOMENTS))
     field, downwards = order(request, ("id", "created", "updated", "email"), "id")
     numbers: Sequence[int] = range(len(profiles)) if found is None else sorted(found)
+    if sandbox.profile_seconds:
+        numbers = list(filter(sandbox.lists_profile, numbers))
     if field == "updated":
         numbers = sorted(numbers, key=lambda number: profiles.times(number)[1])
     elif field == "email":
