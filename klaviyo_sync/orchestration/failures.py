@@ -25,12 +25,16 @@ LET_IT_THROUGH = (
     "config let_through: true (Shift-click Materialize in the UI), or raise stop_above."
 )
 
+ASKED_AGAIN = "the schedule's next tick asks for these windows again; where no schedule is on, materialize them again."
+UNPROVEN = f"Nothing: {ASKED_AGAIN} The other windows of this run are imported."
+BUG = "Report this as a bug, with the place named above."
+
 # The first kind that applies decides.
 NEXT: dict[type[KlaviyoSyncError], tuple[bool, str]] = {
     HaltedError: (False, LET_IT_THROUGH),
     ConfigError: (False, "Correct the configuration and reload the code location; the schedule then asks for these windows again."),
     Refused: (False, "Ask the owner of the API key or of the warehouse rights; nothing changes until the rights do."),
-    Unavailable: (True, "Nothing: Dagster tries again, and the schedule's next tick asks for these windows again."),
+    Unavailable: (True, f"Nothing: Dagster tries again, and {ASKED_AGAIN}"),
 }
 
 
@@ -42,7 +46,7 @@ def broken(sync_name: str, windows: Sequence[Window], error: Exception) -> dg.Fa
     for kind, (again, advice) in NEXT.items():
         if isinstance(error, kind):
             return failure(sync_name, windows, told(error), advice, again=again)
-    return failure(sync_name, windows, told(error), "Report this as a bug, with the place named above.", again=True)
+    return failure(sync_name, windows, told(error), BUG, again=True)
 
 
 def told(error: Exception) -> str:
@@ -59,8 +63,7 @@ def unproven(sync_name: str, windows: Sequence[tuple[Window, Result, str]]) -> d
     listed = "; ".join(f"{window.key}: {unknown(result)} (see {file})" for window, result, file in windows[:LISTED])
     more = f"; and {len(windows) - LISTED} more windows" if len(windows) > LISTED else ""
     what = f"Klaviyo did not say whether these went in: {listed}{more}."
-    advice = "Nothing: the schedule's next tick asks for these windows again. The other windows of this run are imported."
-    return failure(sync_name, [window for window, _, _ in windows], what, advice, again=False)
+    return failure(sync_name, [window for window, _, _ in windows], what, UNPROVEN, again=False)
 
 
 def unknown(result: Result) -> str:
