@@ -30,6 +30,9 @@ from klaviyo_sync.klaviyo.limits import SUBSCRIBE, UNSUBSCRIBE, Endpoint
 from klaviyo_sync.klaviyo.side_by_side import side_by_side
 from klaviyo_sync.klaviyo.submission import BLIND_LIMIT, NOT_FOUND, ROUNDS, TOO_LARGE
 
+# What Klaviyo wants of text messages, and is not known to want of WhatsApp.
+ABOUT_TEXTS = frozenset({"region_without_sender", "age_gated"})
+
 Verdict = tuple[ConsentFate, Reason]
 Asks = list["Ask"]
 
@@ -241,6 +244,8 @@ def blamed(error: ApiError, channels: Iterable[Channel]) -> list[Channel]:
         named = named or [channel for channel in own if channel.partition("_")[0] in words]
         if not named and ("phone" in words or "birth" in words):
             named = [channel for channel in own if CHANNEL_IDENTIFIER[channel] == "phone_number"]
+            if saying(error.detail).code in ABOUT_TEXTS:
+                named = [channel for channel in named if channel.startswith("sms")] or named
         if named:
             return named
     return own if len(own) == 1 else []

@@ -22,7 +22,7 @@ from klaviyo_sync.warehouses.duckdb import DuckDBWarehouse
 
 MOMENT = pa.timestamp("us", "UTC")
 SCHEMA = pa.schema(
-    [("email", pa.string()), ("phone", pa.string())]
+    [("email", pa.string()), ("phone", pa.string()), ("born", pa.string())]
     + [column for channel in CHANNELS for column in ((channel, pa.string()), (f"{channel}_at", MOMENT))]
     + [("changed", MOMENT)]
 )
