@@ -11,7 +11,7 @@ from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._time import get_current_timestamp
 from orchestration_bench import KEY, Bench
 
-from klaviyo_sync.orchestration.dagster_private import target, waiting_in_backfills
+from klaviyo_sync.orchestration.dagster_private import last_evaluation, target, waiting_in_backfills
 from klaviyo_sync.orchestration.partitions import partitions
 
 FIRST, SECOND, THIRD = "2024-03-04-00:00", "2024-03-04-01:00", "2024-03-04-02:00"
@@ -34,6 +34,21 @@ def test_windows_that_a_backfill_has_not_launched_yet(bench_of: Callable[..., Be
     assert waiting_in_backfills(bench.instance, dg.AssetKey("other")) == set()
     bench.instance.update_backfill(backfill.with_status(BulkActionStatus.CANCELED))
     assert waiting_in_backfills(bench.instance, KEY) == set()
+
+
+def test_the_last_evaluation_with_an_entry(bench_of: Callable[..., Bench]) -> None:
+    """It is the newest one whose metadata has the entry, with the time at which it was stored."""
+    bench = bench_of()
+    bench.run(FIRST)
+    bench.run(SECOND)
+    check = dg.AssetCheckKey(KEY, "completeness")
+    before = get_current_timestamp()
+    last = last_evaluation(bench.instance, check, "windows_due")
+    assert last is not None
+    evaluation, stored_at = last
+    assert evaluation == bench.evaluations("completeness")[-1]
+    assert 0 <= before - stored_at < 60
+    assert last_evaluation(bench.instance, check, "late_rows") is None
 
 
 def asked_for(bench: Bench, keys: list[str], launched: list[str]) -> PartitionBackfill:
