@@ -117,7 +117,7 @@ def read_statuses(
     statuses = Statuses(channels)
     statuses.read(klaviyo, (key for person in imported for _, key, _ in person.unsure(mode)), stop)
     missing = {person.row: [key for key in person.needed(mode) if not statuses.asked(key)] for person in imported}
-    patiently(klaviyo, statuses, [key for keys in missing.values() for key in keys], stop)
+    patiently(klaviyo, statuses, {key: person.identifiers[key[0]] for person in imported for key in missing[person.row]}, stop)
     unseen = [person for person in imported if not all(map(statuses.asked, missing[person.row]))]
     statuses.read(klaviyo, (key for person in unseen for key in keys_of(person.identifiers)), stop)
     return statuses

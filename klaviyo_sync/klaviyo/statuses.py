@@ -147,11 +147,14 @@ def answered(klaviyo: Klaviyo, identifier: Identifier, stop: Event | None, value
     return klaviyo.request(asking(identifier, values), stop)
 
 
-def patiently(klaviyo: Klaviyo, statuses: Statuses, wanted: Sequence[Key], stop: Event | None = None) -> None:
-    """Reads again those of some people whom Klaviyo does not show yet although they were just imported."""
+def patiently(klaviyo: Klaviyo, statuses: Statuses, wanted: Mapping[Key, str], stop: Event | None = None) -> None:
+    """Reads again those of some people whom Klaviyo does not show yet although they were just imported.
+
+    `wanted` has their addresses as they were imported: whether a search minds the case of letters is not documented, so both are tried.
+    """
     for wait in WAITS:
         missing = [key for key in wanted if not statuses.asked(key)]
         if not missing:
             return
         klaviyo.pause(wait, stop)
-        statuses.read(klaviyo, missing, stop)
+        statuses.read(klaviyo, [*missing, *((identifier, wanted[identifier, value]) for identifier, value in missing)], stop)

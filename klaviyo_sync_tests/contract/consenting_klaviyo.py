@@ -54,10 +54,14 @@ def subscriptions(**channels: str | tuple[str, str] | Mapping[str, Any]) -> dict
 
 @dataclass
 class Consenting:
-    """Profiles, and what calls make of them: subscribes lift suppressions, as Klaviyo's do. `judge` sees each call first."""
+    """Profiles, and what calls make of them: subscribes lift suppressions, as Klaviyo's do. `judge` sees each call first.
+
+    `exact`: whether a search minds the case of letters.
+    """
 
     profiles: list[dict[str, Any]] = field(default_factory=list)
     judge: Callable[[Asked], Says | None] = lambda _: None
+    exact: bool = False
 
     def __call__(self, asked: Asked) -> Says:
         """The answer to one request."""
@@ -68,7 +72,7 @@ class Consenting:
             assert asks
             identifier, listed = asks.groups()
             wanted = set(orjson.loads(f"[{listed}]"))
-            found = [profile for profile in self.profiles if (profile.get(identifier) or "").lower() in wanted]
+            found = [one for one in self.profiles if wanted & {one.get(identifier), self.exact or (one.get(identifier) or "").lower()}]
             data = [{"type": "profile", "id": str(number), "attributes": profile} for number, profile in enumerate(found)]
             return Says(200, {"data": data, "links": {"next": None}})
         historical = attributes(asked).get("historical_import", False)

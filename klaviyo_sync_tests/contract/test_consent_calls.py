@@ -285,6 +285,14 @@ def test_quotes_and_cases() -> None:
     assert [one["email_marketing"] for one in fates(found)] == ["already"] * 3
 
 
+def test_a_search_that_minds_the_case_of_letters() -> None:
+    """Who is not found in small letters is looked for as imported."""
+    odd = "Ada.Lovelace@shop.example"
+    found, server = run(Consenting([profile(odd), profile(BOB)], exact=True), [{"email": one, "email_marketing": IN} for one in (odd, BOB)])
+    assert [one["email_marketing"] for one in fates(found)] == ["sent", "sent"]
+    assert [asked.method for asked in server.asked] == ["GET", "GET", "POST"]
+
+
 def test_no_address_in_any_log(caplog: pytest.LogCaptureFixture) -> None:
     """Not even urllib3's debug lines show who is looked up."""
     caplog.set_level(logging.DEBUG)
