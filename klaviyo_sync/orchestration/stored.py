@@ -65,6 +65,8 @@ def metadata(window: Window, result: Result, report: Report, rejects_file: str, 
         **consent_metadata(result.consent),
         "issues": dg.MetadataValue.json([[column, code, count] for (column, code), count in sorted(result.issues.items())]),
     }
+    if report.notes:
+        values["warehouse_notes"] = dg.MetadataValue.text(" ".join(report.notes))
     if report.opt_in:
         values["opt_in_of_undated_subscribes"] = dg.MetadataValue.text(report.opt_in)
     if result.issues:

@@ -50,6 +50,7 @@ class Imports:
     undated: int = 0
     opt_in: str | None = None
     halts: str | None = None
+    notes: tuple[str, ...] = ()
     asked: list[list[str]] = field(default_factory=list)
 
     def __call__(
@@ -71,7 +72,7 @@ class Imports:
         if self.error is not None:
             raise self.error
         results = {window.key: self.results.get(window.key, self.usual) for window in windows}
-        return Report(results, undated=self.undated, future=0, seconds=1.5, opt_in=self.opt_in)
+        return Report(results, undated=self.undated, future=0, seconds=1.5, opt_in=self.opt_in, notes=self.notes)
 
 
 @dataclass

@@ -119,6 +119,7 @@ def test_what_a_materialization_holds_of_consent(bench_of: Callable[..., Bench],
     counts = ConsentCounts(stated=7, sent=4, guarded=2, rejected=1, unsubscribed=1)
     imports.results[FIRST] = Result(read=10, imported=10, consent_requests=3, consent={"sms_marketing": counts})
     imports.opt_in = "double_opt_in"
+    imports.notes = ("Rows came over REST.",)
     bench = bench_of()
     bench.run(FIRST)
     [record] = bench.instance.fetch_materializations(KEY, limit=5).records
@@ -127,6 +128,7 @@ def test_what_a_materialization_holds_of_consent(bench_of: Callable[..., Bench],
     plotted = ("sms_marketing_subscribed", "sms_marketing_unsubscribed", "sms_marketing_guarded", "consent_requests")
     assert [held[name] for name in plotted] == [3, 1, 2, 3]
     assert held["opt_in_of_undated_subscribes"] == "double_opt_in"
+    assert held["warehouse_notes"] == "Rows came over REST."
     assert latest(bench.instance, KEY, [FIRST])[FIRST].result == imports.results[FIRST]
 
 
