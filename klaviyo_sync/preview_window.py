@@ -21,6 +21,7 @@ from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window
 from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.foresight import foresee
+from klaviyo_sync.klaviyo.limits import IMPORT_PROFILE
 from klaviyo_sync.source import open_source
 from klaviyo_sync.sync_window import engine, opt_in
 from klaviyo_sync.warehouses import Warehouse
@@ -58,6 +59,11 @@ class Preview:
     def minutes(self) -> float:
         """How long the requests take at Klaviyo's limit."""
         return self.result.requests / JOBS_PER_MINUTE
+
+    @property
+    def clearing_minutes(self) -> float:
+        """How long clearing takes at Klaviyo's limit, one request per profile, if all of them hold something."""
+        return self.result.clears.to_clear / IMPORT_PROFILE.tier.steady
 
 
 def preview_window(

@@ -12,12 +12,12 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
+from klaviyo_sync.core.clearing import clearing_fields
 from klaviyo_sync.core.encoding import Encoder
-from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.packing import MAX_PROFILES, Batch, import_envelope, pack
 from klaviyo_sync.core.profiles import prepare_rows
 from klaviyo_sync.core.reading import Rows
-from klaviyo_sync.core.reports import consent_lines, issue_lines, outcome_lines
+from klaviyo_sync.core.reports import clear_lines, consent_lines, issue_lines, outcome_lines
 from klaviyo_sync.core.result import Result
 from klaviyo_sync.core.rivals import Rivals
 from klaviyo_sync.core.stopping import stop_if_absurd
@@ -25,6 +25,7 @@ from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window
 from klaviyo_sync.klaviyo.accounts import ListDetails
+from klaviyo_sync.klaviyo.clears import send_clears
 from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.consents import send_consent
 from klaviyo_sync.klaviyo.imports import import_batches
@@ -71,7 +72,6 @@ def sync_windows(
     window is. `most` is the number of profiles in one request.
     """
     started = time.monotonic()
-    refuse_clearing(sync)
     source = open_source(sync, warehouse, now)
     undated, future = source.rows_outside()
     tally = Tally(windows)
@@ -86,6 +86,10 @@ def sync_windows(
                 consented = send_consent(klaviyo, outcome, sync.consent)
                 tally.add_consent(consented)
                 files.add(consent_lines(consented, sync))
+            if clearing := clearing_fields(sync):
+                emptied = send_clears(klaviyo, outcome, list(clearing))
+                tally.add_clears(emptied)
+                files.add(clear_lines(emptied, sync))
             log(f"{len(outcome.rows):,} profiles answered for; {tally}")
         files.publish()
     return Report(tally.results(), undated, future, time.monotonic() - started, opt_in(sync, lists), tuple(warehouse.notes))
@@ -131,14 +135,6 @@ def opt_in(sync: Sync, lists: Mapping[str, ListDetails]) -> str | None:
         return "account default, unknown"
     found = lists.get(sync.consent.list_id)
     return found.opt_in_process if found else None
-
-
-def refuse_clearing(sync: Sync) -> None:
-    """Raises ConfigError for `on_null: clear`: bulk import cannot clear, and leaving the cells out would do nothing silently."""
-    fields = {**sync.profile, **sync.properties}
-    clearing = [name for name, field in fields.items() if (field.on_null or sync.on_null) == "clear"]
-    if clearing:
-        raise ConfigError(f"Sync {sync.name}: on_null: clear ({', '.join(clearing)}) cannot be carried out yet; use on_null: keep.")
 
 
 def return_memory() -> None:

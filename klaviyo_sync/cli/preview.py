@@ -116,6 +116,7 @@ def show(console: Console, sync: Sync, chosen: Window, previewed: Preview) -> No
             if previewed.estimate is not None
             else {}
         ),
+        **clearing(previewed),
         "rows without modified_at, in no window": previewed.undated,
         "rows with modified_at in the future, in no window yet": previewed.future,
     }
@@ -133,6 +134,16 @@ def show(console: Console, sync: Sync, chosen: Window, previewed: Preview) -> No
             numbers=("rows",),
         )
     show_consent(console, previewed)
+
+
+def clearing(previewed: Preview) -> dict[str, int | str]:
+    """How many profiles may lose a value to a NULL (`on_null: clear`), and how long that takes if all do."""
+    if not (profiles := previewed.result.clears.to_clear):
+        return {}
+    return {
+        "profiles with NULLs that clear a field, where it is not empty": profiles,
+        "minutes more for these, at most": f"{previewed.clearing_minutes:.1f}",
+    }
 
 
 def show_consent(console: Console, previewed: Preview) -> None:

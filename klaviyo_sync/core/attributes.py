@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+# What stands before the name of a custom property in a path: `properties.Tier`.
+PROPERTY = "properties."
+
 Kind = Literal["email", "phone", "identifier", "text", "locale", "url", "latitude", "longitude", "timezone", "ip"]
 
 

@@ -18,9 +18,9 @@ import orjson
 import pandas as pd
 import pyarrow as pa
 
+from klaviyo_sync.core.attributes import PROPERTY
 from klaviyo_sync.core.cleaning.cells import Form, text_bytes
 from klaviyo_sync.core.frames import Mask, table_of
-from klaviyo_sync.core.mapping import PROPERTY
 
 # How a cell is written: quoted and escaped, quoted only, or as it is because it is JSON already.
 Writing = Literal["escape", "quote", "raw"]

@@ -26,6 +26,14 @@ CODES: dict[str, Code] = {
         Code("refused", "row", "Klaviyo refused the profile before importing anything.", "Correct the cell that the message names."),
         Code("import_failed", "row", "Klaviyo's import job could not write the profile.", "Correct what the message names."),
         Code("outcome_unknown", "row", "Nothing proves that the profile was imported.", "Nothing: the window is asked for again."),
+        Code("clear_refused", "cell", "Klaviyo did not clear the fields whose cells are NULL.", "Correct what the message names."),
+        Code("clear_without_profile", "cell", "The profile itself was not imported.", "Correct what is said about the row."),
+        Code(
+            "clear_unseen",
+            "cell",
+            "Klaviyo does not show the imported profile yet, so it is not known what it holds.",
+            "Nothing: the window is asked for again.",
+        ),
         Code("invalid_email", "cell", "Not an e-mail address.", "Correct the address, or leave the cell NULL."),
         Code("email_too_long", "cell", "An e-mail address over 100 characters.", "Leave the cell NULL."),
         Code(

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from klaviyo_sync.core.attributes import ATTRIBUTES
+from klaviyo_sync.core.attributes import ATTRIBUTES, PROPERTY
 from klaviyo_sync.core.cleaning import Cleaned, cleaner_for_attribute, cleaner_for_phone, cleaner_for_property
 from klaviyo_sync.core.cleaning.cells import Form
+from klaviyo_sync.core.clearing import clearing_fields, packed
 from klaviyo_sync.core.consent import ConsentTarget, Statements, state
 from klaviyo_sync.core.consent_result import BIRTH
 from klaviyo_sync.core.dialects import Dialect, Kind
@@ -24,7 +25,6 @@ from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.query import Column, find_column, modified_kind
 from klaviyo_sync.core.sync import Channel, ConsentField, PropertyField, Sync
 
-PROPERTY = "properties."
 ISSUE_COLUMNS = ("row", "column", "code", "message")
 
 
@@ -51,7 +51,7 @@ class Target:
 class Plan:
     """How rows become profiles in one run: a target per mapped column, the consent columns, `modified_at`, and what now is.
 
-    `birth` is the date of birth that goes beside consent, not into the profile.
+    `birth` is the date of birth that goes beside consent, not into the profile; `clearing` are the columns whose NULLs clear a field.
     """
 
     targets: tuple[Target, ...]
@@ -61,6 +61,7 @@ class Plan:
     zone: ZoneInfo
     now: datetime
     birth: Target | None = None
+    clearing: tuple[str, ...] = ()
 
     @property
     def identifying_columns(self) -> tuple[str, ...]:
@@ -122,6 +123,7 @@ def plan_mapping(sync: Sync, columns: Sequence[Column], dialect: Dialect, now: d
         sync.zone,
         now,
         birth_target(birth) if birth else None,
+        tuple(clearing_fields(sync).values()),
     )
 
 
@@ -133,6 +135,7 @@ class Mapped:
     `issues`: ISSUE_COLUMNS, one row per cell that could not go out as it is, `row` being the position in the frame.
     `statements`: what each row states for each channel of consent; `births`: the dates of birth beside them, as `2000-01-31`.
     `rejected`: positions of rows that cannot go out at all (their issues are among `issues`).
+    `clears`: the fields that each row clears, packed; None when the sync clears none.
     """
 
     profiles: pd.DataFrame
@@ -141,6 +144,7 @@ class Mapped:
     statements: Mapping[Channel, Statements]
     rejected: np.ndarray
     births: pa.Array | None = None
+    clears: pa.Array | None = None
 
 
 def clean_target(target: Target, frame: pd.DataFrame) -> Cleaned:
@@ -193,4 +197,5 @@ def map_frame(frame: pd.DataFrame, plan: Plan) -> Mapped:
         statements,
         rejected,
         births,
+        packed([arrow(frame[column]) for column in plan.clearing]) if plan.clearing else None,
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from klaviyo_sync.core.clearing import CLEARS
 from klaviyo_sync.core.consent import Statements
 from klaviyo_sync.core.consent_result import BIRTH, MEANINGS, dated_column, stated_column
 from klaviyo_sync.core.encoding import Encoder, lengths
@@ -64,6 +65,7 @@ def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
             WINDOW: pa.array(rows.windows, pa.int32()),
             **{target.path: arrow(mapped.profiles[target.path]) for target in plan.identifiers},
             **consent_cells(mapped),
+            **({} if mapped.clears is None else {CLEARS: mapped.clears}),
         }
     )
     if not goes.all():

@@ -10,6 +10,9 @@ import orjson
 import pandas as pd
 import pyarrow as pa
 
+from klaviyo_sync.core.clear_counts import CLEAR_FATES
+from klaviyo_sync.core.clear_result import ClearOutcome
+from klaviyo_sync.core.clearing import clearing_fields
 from klaviyo_sync.core.consent_counts import CONSENT_FATES
 from klaviyo_sync.core.consent_reasons import ALL_CODES, UNDATED
 from klaviyo_sync.core.consent_result import ConsentOutcome
@@ -91,6 +94,15 @@ def consent_lines(outcome: ConsentOutcome, sync: Sync) -> Iterator[Line]:
     for (row, channel), reason in sorted({**undated, **outcome.reasons}.items()):
         fate = CONSENT_FATES[outcome.fates[row, outcome.channels.index(channel)]]
         yield line_of(outcome.rows, row, columns.get(channel, channel), reason, f"{channel} {fate}")
+
+
+def clear_lines(outcome: ClearOutcome, sync: Sync) -> Iterator[Line]:
+    """A line per row whose NULLs did not clear what they should have; it names their columns."""
+    columns = clearing_fields(sync)
+    for row, reason in sorted(outcome.reasons.items()):
+        paths = [reason.attribute] if reason.attribute in columns else outcome.of_row(row)
+        named = ", ".join(dict.fromkeys(columns[path] for path in paths))
+        yield line_of(outcome.rows, row, named, reason, f"clear {CLEAR_FATES[outcome.fates[row]]}")
 
 
 def line_of(rows: pa.Table, row: int, column: str, reason: Reason, outcome: str) -> Line:

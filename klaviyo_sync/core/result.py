@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from klaviyo_sync.core.clear_counts import ClearCounts
 from klaviyo_sync.core.consent_counts import ConsentCounts, added
 from klaviyo_sync.core.sync import Channel
 
@@ -54,7 +55,7 @@ class Result:
     """The counts of one window, and its issues by column and code. `read` is every row that the window holds.
 
     `read_for_good` are the rows that no later window reads again: last changed in [start - overlap, end - overlap).
-    `consent` counts the statements of the rows that are newest for their profile, by channel.
+    `consent` counts the statements of the rows that are newest for their profile, by channel; `clears` their profiles with fields to clear.
     """
 
     read: int = 0
@@ -69,6 +70,8 @@ class Result:
     bytes: int = 0
     consent_requests: int = 0
     consent: Mapping[Channel, ConsentCounts] = field(default_factory=dict)
+    clear_requests: int = 0
+    clears: ClearCounts = field(default_factory=ClearCounts)
     issues: Counter[IssueKind] = field(default_factory=Counter)
     jobs: tuple[str, ...] = ()
 
@@ -79,8 +82,8 @@ class Result:
 
     @property
     def balanced(self) -> bool:
-        """Whether every row read is accounted for, and every statement of consent."""
-        return self.read == self.accounted and all(counts.balanced for counts in self.consent.values())
+        """Whether every row read is accounted for, every statement of consent, and every profile with fields to clear."""
+        return self.read == self.accounted and self.clears.balanced and all(counts.balanced for counts in self.consent.values())
 
     @property
     def unknown_statements(self) -> int:
@@ -89,8 +92,8 @@ class Result:
 
     @property
     def proven(self) -> bool:
-        """Whether the fate of every row and of every statement is known. A window that is not proven is not done."""
-        return not self.unknown and not self.unknown_statements
+        """Whether the fate of every row, statement and clear is known. A window that is not proven is not done."""
+        return not self.unknown and not self.unknown_statements and not self.clears.unknown
 
     def __add__(self, other: Result) -> Result:
         sums = {part.name: getattr(self, part.name) + getattr(other, part.name) for part in fields(self) if part.name != "consent"}

@@ -60,7 +60,7 @@ class AttributeField(Model):
     default_country: str | None = Field(
         default=None, description="ISO code of the country of numbers that name none.", pattern=r"^[A-Z]{2}$"
     )
-    on_null: OnNull | None = Field(default=None, description="Overrides the sync's on_null for this attribute.")
+    on_null: OnNull | None = Field(default=None, description="Overrides the sync's on_null for this attribute; identifiers keep.")
 
 
 class PropertyField(Model):
@@ -174,7 +174,9 @@ class Sync(Model):
     list_id: str | None = Field(
         default=None, alias="list", description="Klaviyo list that imported profiles join.", examples=["Y6nRLr"], min_length=1
     )
-    on_null: OnNull = Field(default="keep", description="What a NULL does to the value in Klaviyo: keep it, or clear it.")
+    on_null: OnNull = Field(
+        default="keep", description="What a NULL does to the value in Klaviyo: keep it, or clear it (never an identifier)."
+    )
     tolerance: Tolerance = Field(default_factory=Tolerance, description="How many rows may stay behind before the window's check fails.")
     stop_above: StopAbove = Field(default_factory=StopAbove, description="How much may change before a run stops itself.")
     history: Literal["include", "skip"] = Field(
@@ -253,6 +255,8 @@ def profile_faults(profile: Mapping[str, Any], consent: object) -> Iterator[Faul
             for key in ("country", "default_country"):
                 if key_of(field, key) is not None:
                     yield Fault(("profile", path, key), f"{key} is for phone numbers, not for {path}: take it out")
+        if path in IDENTIFIERS and key_of(field, "on_null") == "clear":
+            yield Fault(("profile", path, "on_null"), f"an identifier is never cleared, and {path} is one: take on_null out")
     for channel in CHANNELS:
         needed = channel_identifier(channel)
         if key_of(consent, channel) is not None and needed not in profile:

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from klaviyo_sync.core.clear_counts import ClearCounts
+from klaviyo_sync.core.clear_result import ClearOutcome
+from klaviyo_sync.core.clearing import anything
 from klaviyo_sync.core.consent_counts import ConsentCounts, added
 from klaviyo_sync.core.consent_reasons import UNDATED
 from klaviyo_sync.core.consent_result import ConsentOutcome, stated_channels, stated_column
@@ -33,6 +36,8 @@ class Tally:
     bytes: np.ndarray = field(init=False)
     consent: list[dict[Channel, ConsentCounts]] = field(init=False)
     consent_requests: np.ndarray = field(init=False)
+    clears: list[ClearCounts] = field(init=False)
+    clear_requests: np.ndarray = field(init=False)
     meanings: Counter[tuple[Channel, str]] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -45,6 +50,8 @@ class Tally:
         self.bytes = np.zeros(size, np.int64)
         self.consent = [{} for _ in range(size)]
         self.consent_requests = np.zeros(size, np.int64)
+        self.clears = [ClearCounts()] * size
+        self.clear_requests = np.zeros(size, np.int64)
 
     def count(self, part: str, windows: np.ndarray) -> None:
         """Adds one to `part` for each row, `windows` being the position of each row's window."""
@@ -69,10 +76,15 @@ class Tally:
                 self.issues[window][IssueKind(column, code)] += number
 
     def add_prepared(self, ready: Prepared, windows: np.ndarray) -> None:
-        """Counts what could not go out, and every statement of consent; `windows` has the window of each row that was prepared."""
+        """Counts what could not go out, every statement of consent, and every profile with fields to clear.
+
+        `windows` has the window of each row that was prepared.
+        """
         self.count("rejected", windows[ready.rejected])
         self.add_issues(ready.issues, windows)
         going = ready.rows.column(WINDOW).to_numpy()
+        for window, number in enumerate(np.bincount(going[anything(ready.rows)], minlength=len(self.windows)).tolist()):
+            self.clears[window] += ClearCounts(to_clear=number)
         for channel in stated_channels(ready.rows):
             stated = ready.rows.column(stated_column(channel))
             self.add_statements(channel, ConsentCounts(stated=1), going[stated.is_valid().to_numpy()])
@@ -118,6 +130,18 @@ class Tally:
         for row, channel in outcome.undated:
             self.issues[windows[row]][IssueKind(channel, UNDATED)] += 1
 
+    def add_clears(self, outcome: ClearOutcome) -> None:
+        """Counts what became of a batch's clears; its requests count for the first of the windows that had rows in it."""
+        windows = outcome.rows.column(WINDOW).to_numpy()
+        present = np.unique(windows)
+        for window in present.tolist():
+            # They were counted as to be cleared when they were read: only so does the equation show a lost one.
+            self.clears[window] += replace(outcome.counts(window), to_clear=0)
+        if len(present):
+            self.clear_requests[present[0]] += outcome.requests
+        for row, reason in outcome.reasons.items():
+            self.issues[windows[row]][IssueKind(reason.attribute or "", reason.code)] += 1
+
     def __str__(self) -> str:
         return ", ".join(f"{counts.sum():,} {part}" for part, counts in self.counts.items() if counts.any())
 
@@ -131,6 +155,8 @@ class Tally:
                 bytes=int(self.bytes[position]),
                 consent_requests=int(self.consent_requests[position]),
                 consent=self.consent[position],
+                clear_requests=int(self.clear_requests[position]),
+                clears=self.clears[position],
                 issues=self.issues[position],
                 jobs=tuple(dict.fromkeys(self.jobs[position])),
             )

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from klaviyo_sync.core.clear_counts import ClearCounts
 from klaviyo_sync.core.consent_counts import ConsentCounts
 from klaviyo_sync.core.consent_reasons import CONSENT_CODES
 from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.orchestration.clear_metadata import clear_equation, clear_metadata
 from klaviyo_sync.orchestration.consent_metadata import consent_metadata, equation
 from klaviyo_sync.orchestration.late import Late, late_metadata
 from klaviyo_sync.orchestration.late import words as late_words
@@ -24,7 +26,7 @@ from klaviyo_sync.orchestration.verdicts import Verdict, counted, issue_metadata
 if TYPE_CHECKING:  # pyarrow and numpy, for a run only
     from klaviyo_sync.core.result import Result
 
-DELIVERY_CODES = frozenset({"refused", "import_failed", "outcome_unknown"})
+DELIVERY_CODES = frozenset({"refused", "import_failed", "outcome_unknown"}) | {code for code in CODES if code.startswith("clear_")}
 CONSENT_ISSUES = frozenset(CONSENT_CODES) | {code for code in CODES if "consent" in code}
 MAPPING_CODES = frozenset(CODES) - DELIVERY_CODES - CONSENT_ISSUES
 
@@ -73,23 +75,32 @@ def consent(sync: Sync, result: Result) -> Verdict:
 
 
 def delivery(sync: Sync, result: Result) -> Verdict:
-    """Profiles that Klaviyo refused, or that its import job could not write."""
-    lost = result.refused + result.failed
+    """Profiles that Klaviyo refused, or that its import job could not write, and NULLs that it did not let clear a field."""
+    uncleared = sum(count for kind, count in result.issues.items() if kind.code == "clear_refused")
+    lost = result.refused + result.failed + uncleared
     words = f"Klaviyo refused {counted(result.refused, 'profile')} and failed to write {result.failed:,}, of {counted(result.read, 'row')}."
-    numbers = {"refused": dg.MetadataValue.int(result.refused), "failed": dg.MetadataValue.int(result.failed)}
+    if result.clears != ClearCounts():
+        words += f" Fields whose cells are NULL: {clear_equation(result.clears)}."
+    numbers = {
+        "refused": dg.MetadataValue.int(result.refused),
+        "failed": dg.MetadataValue.int(result.failed),
+        **clear_metadata(result.clears),
+    }
     grave = sync.tolerance.failed.exceeded_by(lost, result.read)
     return Verdict(lost, grave, words, {**numbers, **issue_metadata(only(result.issues, DELIVERY_CODES))})
 
 
 def accounting(_sync: Sync, result: Result) -> Verdict:
-    """Whether every row is accounted for (read = imported + superseded + rejected + refused + failed + unknown), and every statement."""
+    """Whether every row is accounted for (read = imported + superseded + rejected + refused + failed + unknown), statement and clear."""
     parts = ("imported", "superseded", "rejected", "refused", "failed", "unknown")
     sums = " + ".join(f"{getattr(result, part):,} {part}" for part in parts)
     rows = f"{result.read:,} read {'=' if result.read == result.accounted else '≠'} {sums}"
-    words = "; ".join([rows, *(equation(channel, counts) for channel, counts in result.consent.items())])
+    clears = [clear_equation(result.clears)] if result.clears != ClearCounts() else []
+    words = "; ".join([rows, *(equation(channel, counts) for channel, counts in result.consent.items()), *clears])
     statements = sum(abs(counts.stated - counts.accounted) for counts in result.consent.values())
+    uncounted = abs(result.clears.to_clear - result.clears.accounted)
     numbers = {part: dg.MetadataValue.int(getattr(result, part)) for part in ("read", *parts)}
-    return Verdict(abs(result.read - result.accounted) + statements, grave=True, words=f"{words}.", metadata=numbers)
+    return Verdict(abs(result.read - result.accounted) + statements + uncounted, grave=True, words=f"{words}.", metadata=numbers)
 
 
 def completeness(sync: Sync, overview: Overview) -> Verdict:

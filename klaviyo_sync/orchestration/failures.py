@@ -67,8 +67,8 @@ def unproven(sync_name: str, windows: Sequence[tuple[Window, Result, str]]) -> d
 
 
 def unknown(result: Result) -> str:
-    """What is not known of a window, as `3 rows, 1 consent statement`."""
-    parts = {"row": result.unknown, "consent statement": result.unknown_statements}
+    """What is not known of a window, as `3 rows, 1 consent statement, 2 clears`."""
+    parts = {"row": result.unknown, "consent statement": result.unknown_statements, "clear": result.clears.unknown}
     return ", ".join(counted(count, noun) for noun, count in parts.items() if count)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from klaviyo_sync.core.windows import Window, reread_from
+from klaviyo_sync.orchestration.clear_metadata import clear_metadata, read_clears
 from klaviyo_sync.orchestration.consent_metadata import consent_metadata, read_consent
 
 if TYPE_CHECKING:  # pyarrow and numpy, for a run only
@@ -33,6 +34,7 @@ COUNTS = (
     "requests",
     "bytes",
     "consent_requests",
+    "clear_requests",
 )
 PAGE = 500
 
@@ -51,7 +53,7 @@ class Stored:
 
 
 def metadata(window: Window, result: Result, report: Report, rejects_file: str, overlap: timedelta) -> dict[str, dg.MetadataValue]:
-    """The metadata of one window's materialization: counts, consent, issues by column and code, import jobs. No personal data."""
+    """The metadata of one window's materialization: counts, consent, clears, issues by column and code, import jobs. No personal data."""
     values = {
         "dagster/partition_row_count": dg.MetadataValue.int(result.imported),
         **{name: dg.MetadataValue.int(getattr(result, name)) for name in COUNTS},
@@ -63,6 +65,7 @@ def metadata(window: Window, result: Result, report: Report, rejects_file: str, 
         "read_for_good_until": dg.MetadataValue.timestamp(reread_from(window.end, overlap)),
         "import_jobs": dg.MetadataValue.json(list(result.jobs)),
         **consent_metadata(result.consent),
+        **clear_metadata(result.clears),
         "issues": dg.MetadataValue.json([[column, code, count] for (column, code), count in sorted(result.issues.items())]),
     }
     if report.notes:
@@ -84,7 +87,8 @@ def read_back(record: dg.EventLogRecord) -> Stored | None:
     held: dict[str, Any] = {name: value.value for name, value in materialization.metadata.items()}
     counts = {name: held.get(name, 0) for name in COUNTS}
     issues = Counter({IssueKind(column, code): count for column, code, count in held["issues"]})
-    result = Result(**counts, consent=read_consent(materialization.metadata), issues=issues, jobs=tuple(held.get("import_jobs", ())))
+    consent, clears = read_consent(materialization.metadata), read_clears(held)
+    result = Result(**counts, consent=consent, clears=clears, issues=issues, jobs=tuple(held.get("import_jobs", ())))
     undated, future = held.get("undated_rows", 0), held.get("future_rows", 0)
     return Stored(materialization.partition, result, held.get("rejects_file"), undated, future, held.get("read_for_good_until"), record)
 

@@ -63,7 +63,7 @@ def test_every_key_of_a_sync(folder: Path) -> None:
         folder,
         """
   external_id: customer_id
-  phone_number: {column: phone, country: country_code, on_null: clear}
+  phone_number: {column: phone, country: country_code, on_null: keep}
   location.city: city
 properties:
   Balance: balance

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+from klaviyo_sync.core.clear_counts import ClearCounts
 from klaviyo_sync.core.consent_counts import CONSENT_PARTS, ConsentCounts
 from klaviyo_sync.core.consent_reasons import ALL_CODES
 from klaviyo_sync.core.result import IssueKind, Result
@@ -51,6 +52,7 @@ RESULT = Result(
     read=1,
     imported=1,
     consent={"email_marketing": ConsentCounts(stated=1, sent=1)},
+    clears=ClearCounts(to_clear=1, cleared=1),
     issues=Counter(dict.fromkeys((IssueKind("column", code) for code in ALL_CODES), 1)),
 )
 

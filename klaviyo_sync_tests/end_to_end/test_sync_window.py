@@ -11,7 +11,6 @@ from typing import Any
 import duckdb
 import pytest
 
-from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import window
 from klaviyo_sync.klaviyo.client import Klaviyo
@@ -242,16 +241,6 @@ def test_one_row_in_twenty_is_dirty(place: Place) -> None:
     assert {line["row"] for line in lines if line["code"] == "invalid_email"} == {f"external_id=c{n}" for n in range(0, 2_000, 40)}
     assert {line["outcome"] for line in lines if line["code"] == "invalid_email"} == {"sent without this cell"}
     assert sum(line["outcome"] == "rejected" for line in lines) == 100
-
-
-def test_clearing_is_refused(place: Place) -> None:
-    """on_null: clear cannot be carried out, and nothing is done in its place."""
-    place.fill(people(3))
-    with pytest.raises(ConfigError, match="on_null"):
-        place.run(DAY, on_null="clear")
-    with pytest.raises(ConfigError, match="Balance"):
-        place.run(DAY, properties={"Balance": {"column": "balance", "on_null": "clear"}})
-    assert not place.box.requests
 
 
 def test_the_window_has_no_closed_end_yet(place: Place) -> None:

@@ -1,0 +1,116 @@
+"""Clears of a batch whose profiles are in Klaviyo: fields whose cells are NULL are emptied, and every profile is accounted for.
+
+Only the single-profile endpoint clears: null for an attribute or a place, `patch_properties.unset` for a custom property
+(https://developers.klaviyo.com/en/reference/create_or_update_profile). At 700 requests a minute it is far slower than
+bulk import, so Klaviyo is asked first who holds anything in these fields.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import orjson
+
+from klaviyo_sync.core.attributes import PROPERTY
+from klaviyo_sync.core.clear_counts import ClearFate
+from klaviyo_sync.core.clear_result import ClearLedger, ClearOutcome
+from klaviyo_sync.core.issues import CODES
+from klaviyo_sync.core.result import FATES, Fate, Outcome, Reason
+from klaviyo_sync.klaviyo import attribution
+from klaviyo_sync.klaviyo.answers import Answer, Rejection, attributes
+from klaviyo_sync.klaviyo.client import Klaviyo, Request
+from klaviyo_sync.klaviyo.holdings import RANK, UNSAID, Holdings, keys_of, shown
+from klaviyo_sync.klaviyo.limits import IMPORT_PROFILE
+from klaviyo_sync.klaviyo.side_by_side import side_by_side
+
+AT_ONCE = 8
+WITHOUT_PROFILE: dict[Fate, ClearFate] = {"refused": "refused", "failed": "refused", "unknown": "unknown"}
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A row with fields to clear, and the identifiers that its import had: so Klaviyo finds the same profile."""
+
+    row: int
+    identifiers: Mapping[str, str]
+    fields: Sequence[str]
+
+    def body(self) -> bytes:
+        """The request body. What it does not name stays as it is."""
+        given: dict[str, object] = {name: value for name, value in self.identifiers.items() if name != "id"}
+        places = [path.partition(".")[2] for path in self.fields if path.startswith("location.")]
+        unset = [path.removeprefix(PROPERTY) for path in self.fields if path.startswith(PROPERTY)]
+        given |= {path: None for path in self.fields if "." not in path}
+        if places:
+            given["location"] = dict.fromkeys(places)
+        data: dict[str, object] = {"type": "profile", "attributes": given}
+        if "id" in self.identifiers:
+            data["id"] = self.identifiers["id"]
+        if unset:
+            data["meta"] = {"patch_properties": {"unset": unset}}
+        return orjson.dumps({"data": data})
+
+
+def send_clears(klaviyo: Klaviyo, outcome: Outcome, fields: Sequence[str]) -> ClearOutcome:
+    """What became of the fields that a batch clears, given what became of its profiles. `fields` are those of the sync, in its order.
+
+    Nothing is cleared in profiles that were not imported. A window with `unknown` ones is not done.
+
+    Raises:
+        Refused: The key or its scopes are not good.
+        Unavailable: Klaviyo did not answer in time: nothing is known of the rest of the batch.
+    """
+    ledger = ClearLedger(outcome.rows, fields)
+    asks = []
+    named = {name: outcome.rows[name].to_pylist() for name in RANK if name in outcome.rows.column_names}
+    for row, paths in ledger.rows().items():
+        fate = FATES[outcome.fates[row]]
+        if fate == "imported":
+            asks.append(Ask(row, {name: cells[row] for name, cells in named.items() if cells[row] is not None}, paths))
+        else:
+            ledger.settle(row, WITHOUT_PROFILE[fate], reason("clear_without_profile"))
+    needed = deque(who_holds_something(klaviyo, asks, fields, ledger))
+    for ask, answer in side_by_side(partial(cleared, klaviyo), needed, AT_ONCE):
+        ledger.requests += answer.attempts
+        ledger.settle(ask.row, *verdict(ask, answer))
+    return ledger.outcome()
+
+
+def who_holds_something(klaviyo: Klaviyo, asks: Sequence[Ask], fields: Sequence[str], ledger: ClearLedger) -> list[Ask]:
+    """The asks that Klaviyo must be sent; the others are settled."""
+    holdings = Holdings(klaviyo, fields)
+    holdings.read_all([keys_of(ask.identifiers) for ask in asks])
+    ledger.requests += holdings.requests
+    needed = []
+    for ask in asks:
+        held = holdings.of(keys_of(ask.identifiers))
+        if held is None:
+            ledger.settle(ask.row, "unknown", reason("clear_unseen"))
+        elif held & holdings.mask(ask.fields):
+            needed.append(ask)
+        else:
+            ledger.settle(ask.row, "already_empty")
+    return needed
+
+
+def cleared(klaviyo: Klaviyo, ask: Ask) -> Answer | Rejection:
+    """Klaviyo's answer to one ask."""
+    return klaviyo.request(Request(IMPORT_PROFILE, body=ask.body()))
+
+
+def verdict(ask: Ask, answer: Answer | Rejection) -> tuple[ClearFate, Reason | None]:
+    """What an answer makes of an ask: the profile that comes back must show the fields empty."""
+    if isinstance(answer, Rejection):
+        unnamed = Reason("clear_refused", None, f"Klaviyo refused it with status {answer.status} and gave no reason.")
+        return "refused", attribution.reason("clear_refused", answer.errors[0]) if answer.errors else unnamed
+    left = [path for path in ask.fields if shown(attributes(answer.resource), path) not in (None, UNSAID)]
+    return ("refused", Reason("clear_refused", left[0], "Klaviyo took the request and still shows a value.")) if left else ("cleared", None)
+
+
+def reason(code: str) -> Reason:
+    """A reason of the catalogue, in our own words."""
+    assert code in CODES
+    return Reason(code, None, "")
