@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +22,9 @@ from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.reports import COLUMNS
 
 OWNER_ONLY = 0o600
+
+# What a spreadsheet would run as a formula; phone numbers and signed numbers are none.
+FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.][\d\s().,/-]*$)", re.ASCII)
 
 
 class Rejects:
@@ -73,7 +77,7 @@ class RejectsFiles:
                 if window not in self.started:
                     writer.writeheader()
                     self.started.add(window)
-                writer.writerows(some)
+                writer.writerows({name: harmless(cell) for name, cell in line.items()} for line in some)
 
     def drafted(self, window: int) -> Path:
         """The draft of one window's file."""
@@ -87,6 +91,11 @@ class RejectsFiles:
                 place(self.drafted(window), target)
             else:
                 target.unlink(missing_ok=True)
+
+
+def harmless(cell: object) -> object:
+    """The cell, with an apostrophe before it when a spreadsheet would take it for a formula: the file is opened by people."""
+    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
 
 
 def place(draft: Path, target: UPath) -> None:
