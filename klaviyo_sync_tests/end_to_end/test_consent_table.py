@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -82,6 +83,7 @@ WORDS: Mapping[str, list[str | None]] = loaded("words.yaml")
 PRESENTS: Mapping[str, dict[str, Any]] = loaded("presents.yaml")
 
 
+@cache
 def applying(present: str, medium: str, says: str, dated: str, mode: Mode) -> list[int]:
     """The positions of the lines that apply."""
     facts = (present, medium, says, dated, mode)
