@@ -103,6 +103,28 @@ def from_bigquery(folder: Path, rows: int) -> None:
     console.print(shown)
 
 
+def from_snowflake(folder: Path, rows: int) -> None:
+    """The same table out of a local Snowflake, beside DuckDB's file; the server takes its share of the machine, so CPU time counts."""
+    shown = table(
+        "From Snowflake to request bodies (local server)",
+        "chunks of",
+        "rows",
+        "profiles/CPU s",
+        "of DuckDB's",
+        "s to first rows",
+        "peak MB",
+    )
+    large, small = folder / f"{FEW_NATIONAL}.duckdb", folder / "small.duckdb"
+    for path, count, chunk_rows in ((large, rows, 20_000), (small, SMALL, 20_000), (small, SMALL, 100_000)):
+        best = rate(measured("preparing", "ours", path, count), "cpu")
+        found = measured("snowflake", path, chunk_rows)
+        shown.add_row(
+            f"{chunk_rows:,}", f"{found['rows']:,}", f"{rate(found, 'cpu'):,.0f}", f"{rate(found, 'cpu') / best:.0%}",
+            f"{found['first']:.1f}", f"{found['peak_mb']:.0f}",
+        )  # fmt: skip
+    console.print(shown)
+
+
 def sending(folder: Path, rows: int) -> None:
     """Whole runs into a sandbox on the same machine, which takes its share of it."""
     path = folder / f"{SHARES[0]}.duckdb"  # the official client sends phones as they are, and Klaviyo takes E.164 only
@@ -122,6 +144,7 @@ def main() -> None:
         preparing(Path(name), rows)
         memory(Path(name), rows)
         from_bigquery(Path(name), rows)
+        from_snowflake(Path(name), rows)
         sending(Path(name), rows)
     console.print(f"Definitions of 100 syncs load in {measured('loading', 100)['seconds']:.1f} s.")
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
-from backends import ColumnType
+from backends import ColumnType, Logical
 
 from klaviyo_sync.config.connections import DuckDBConnection
 
@@ -19,8 +19,8 @@ class DuckDBPlace:
 
     dialect = "duckdb"
     impossible = r"(?!)"
-    parts = ()
-    types = {  # noqa: RUF012 - a table
+    parts: Sequence[str] = ()
+    types: Mapping[Logical, ColumnType] = {
         "text": ColumnType("VARCHAR"),
         "integer": ColumnType("BIGINT", "CAST({} AS BIGINT)"),
         "decimal": ColumnType("DECIMAL(12, 2)", "CAST({} AS DECIMAL(12, 2))"),

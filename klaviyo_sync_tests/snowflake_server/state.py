@@ -18,6 +18,7 @@ from fakesnow.instance import FakeSnow
 
 from snowflake_server.failing import Answer
 
+NO_BAR = "SET enable_progress_bar = false"  # it would stand between the lines of JSON that others read
 DATABASE, SCHEMA = "DB1", "PUBLIC"
 WAREHOUSE = "READING_WH"
 ROLE = "READER"
@@ -82,6 +83,7 @@ class State:
     def __post_init__(self) -> None:
         """A fakesnow of its own, with one database."""
         self.engine = FakeSnow()
+        self.engine.duck_conn.execute(NO_BAR)
         self.own = self.engine.connect(DATABASE, SCHEMA)
         self.engine.duck_conn.execute(f"CREATE OR REPLACE MACRO {DATABASE}.{SCHEMA}.ST_ASGEOJSON(place) AS place")
 
@@ -126,6 +128,7 @@ class State:
 
     def log_in(self, session: Session) -> str:
         """A new session's token."""
+        session.connection._duck_conn.execute(NO_BAR)
         token = uuid.uuid4().hex
         self.sessions[token] = session
         return token
