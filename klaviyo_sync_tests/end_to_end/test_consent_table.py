@@ -219,3 +219,14 @@ def test_the_table_is_whole() -> None:
     used = Counter(case.line for mode in MODES for case in cases(mode))
     assert set(used) == set(range(len(LINES)))
     assert used.total() > 20_000
+
+
+def test_a_date_alone_subscribes(tmp_path: Path) -> None:
+    """Without a column of words, whoever has a date subscribed then, and nobody else says anything."""
+    with placed(tmp_path, NOW) as place:
+        changed = NOW - timedelta(hours=1)
+        place.fill({"email": mail(number), "email_marketing_at": at, "changed": changed} for number, at in enumerate((THAT_DAY, None)))
+        report = place.run([day(NOW)], ["email_marketing"], email_marketing={"timestamp": "email_marketing_at"})
+        assert report.results[day(NOW)].consent["email_marketing"] == ConsentCounts(stated=1, sent=1)
+        assert [place.status(number) for number in (0, 1)] == ["SUBSCRIBED", "NEVER_SUBSCRIBED"]
+        assert place.box.consent(mail(0)).channels["email_marketing"].at == THAT_DAY.timestamp()
