@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+import orjson
+
 from klaviyo_sync.sandbox.faults import JobFate
+from klaviyo_sync.sandbox.profiles import Identifiers
 
 QUEUED_SHARE = 0.3
 """How much of a job's duration passes before it starts."""
@@ -23,8 +26,17 @@ KEPT_SECONDS = 7 * 24 * 3600.0
 """How long a job can be read: seven days after it was made."""
 
 
-Row = tuple[dict[str, Any], bytes]
-"""One profile of a job, and its attributes encoded. They hold no nulls."""
+Row = tuple[bytes, Identifiers, Mapping[str, Any] | None]
+"""One profile of a job: its attributes encoded, without nulls, its identifiers, and what else was sent, when it was more than the type.
+
+A plain tuple of few objects: hundreds of thousands may wait, and each costs the garbage collector time.
+"""
+
+
+def sent(row: Row) -> dict[str, Any]:
+    """The profile as it was sent."""
+    text, _, beside = row
+    return {**(beside or {"type": "profile"}), "attributes": orjson.loads(text)}
 
 
 @dataclass(frozen=True)

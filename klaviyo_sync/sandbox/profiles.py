@@ -11,6 +11,8 @@ import orjson
 RANK = ("external_id", "email", "phone_number")
 """Which identifier finds a profile first, after `id`: https://help.klaviyo.com/hc/en-us/articles/12902308138011."""
 
+Identifiers = tuple[str | None, str | None, str | None]
+
 _DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -31,8 +33,23 @@ def _base32(number: int, length: int) -> str:
     return "".join(_DIGITS[number >> shift & 31] for shift in range(5 * (length - 1), -1, -5))
 
 
+def identifiers(attributes: Mapping[str, Any]) -> Identifiers:
+    """The identifiers of a profile, in the order of RANK, as they are compared; None for those that are not there."""
+    email = attributes.get("email")
+    return attributes.get("external_id") or None, email.lower() if email else None, attributes.get("phone_number") or None
+
+
+def _has_nulls(attributes: Mapping[str, Any]) -> bool:
+    if None in attributes.values():
+        return True
+    nested = (attributes.get("location"), attributes.get("properties"))
+    return any(isinstance(inner, dict) and None in inner.values() for inner in nested)
+
+
 def without_nulls(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes less every null, also those directly inside `location` and `properties`."""
+    if not _has_nulls(attributes):
+        return dict(attributes)
     kept = {}
     for name, value in attributes.items():
         if value is None:
@@ -79,7 +96,7 @@ class Profiles:
         self._texts: list[bytes] = []
         self._created = array("d")
         self._updated = array("d")
-        self._owners: dict[str, dict[str, int]] = {identifier: {} for identifier in RANK}
+        self._owners: tuple[dict[str | None, int], ...] = tuple({} for _ in RANK)
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -112,35 +129,51 @@ class Profiles:
                 return self.number(value)
             except UnknownProfileError:
                 return None
-        return self._owners[identifier].get(value.lower() if identifier == "email" else value)
+        return self._owners[RANK.index(identifier)].get(value.lower() if identifier == "email" else value)
 
-    def upsert(self, id_: str | None, attributes: Mapping[str, Any], at: float, text: bytes | None = None) -> tuple[int, bool]:
+    def upsert(self, id_: str | None, attributes: Mapping[str, Any], at: float) -> tuple[int, bool]:
         """The number of the profile that was written, and whether it is new.
 
         The first identifier that is known decides which profile is meant: `id`, then RANK. A null clears.
-        `text` is `attributes` encoded, when the caller has it already; it must hold no null then.
         Raises TakenError when another identifier belongs to somebody else, UnknownProfileError for an unknown `id`.
         """
-        number = self._meant(id_, attributes)
+        compared = identifiers(attributes)
+        number = self._meant(id_, compared)
         if number is None:
-            number = len(self._texts)
-            self._texts.append(text or bytes(memoryview(orjson.dumps(without_nulls(attributes)))))
-            self._created.append(at)
-            self._updated.append(at)
-            for identifier, value in self._identifiers(attributes):
-                self._owners[identifier][value] = number
-            return number, True
-        if self._texts[number] != text:
-            old = self.attributes(number)
-            self._write(number, old, merged(old, attributes))
-        self._updated[number] = at
+            return self._add(bytes(memoryview(orjson.dumps(without_nulls(attributes)))), compared, at), True
+        self._merge(number, attributes, at)
         return number, False
 
-    def _meant(self, id_: str | None, attributes: Mapping[str, Any]) -> int | None:
+    def write(self, id_: str | None, text: bytes, compared: Identifiers, at: float) -> int:
+        """The number of the profile that was written, as by `upsert`, from its attributes encoded without nulls, and their identifiers."""
+        number = self._meant(id_, compared)
+        if number is None:
+            return self._add(text, compared, at)
+        if self._texts[number] != text:
+            self._merge(number, orjson.loads(text), at)
+        self._updated[number] = at
+        return number
+
+    def _add(self, text: bytes, compared: Identifiers, at: float) -> int:
+        number = len(self._texts)
+        self._texts.append(text)
+        self._created.append(at)
+        self._updated.append(at)
+        for owners, value in zip(self._owners, compared, strict=True):
+            if value is not None:
+                owners[value] = number
+        return number
+
+    def _merge(self, number: int, attributes: Mapping[str, Any], at: float) -> None:
+        old = self.attributes(number)
+        self._write(number, old, merged(old, attributes))
+        self._updated[number] = at
+
+    def _meant(self, id_: str | None, compared: Identifiers) -> int | None:
         number = self.number(id_) if id_ else None
         taken: TakenError | None = None
-        for identifier, value in self._identifiers(attributes):
-            owner = self._owners[identifier].get(value)
+        for identifier, owners, value in zip(RANK, self._owners, compared, strict=True):
+            owner = owners.get(value)
             if owner is None or owner == number:
                 continue
             if number is None:
@@ -151,18 +184,6 @@ class Profiles:
             raise taken
         return number
 
-    @staticmethod
-    def _identifiers(attributes: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """The identifiers that are there, in the order of RANK, as they are compared."""
-        found = []
-        if value := attributes.get("external_id"):
-            found.append(("external_id", value))
-        if value := attributes.get("email"):
-            found.append(("email", value.lower()))
-        if value := attributes.get("phone_number"):
-            found.append(("phone_number", value))
-        return found
-
     def replace(self, number: int, attributes: dict[str, Any], at: float) -> None:
         """Writes a profile anew, identifiers included."""
         self._write(number, self.attributes(number), attributes)
@@ -170,9 +191,11 @@ class Profiles:
 
     def _write(self, number: int, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
         self._texts[number] = bytes(memoryview(orjson.dumps(new)))  # a copy of the right size: orjson's own keeps spare room
-        before, after = self._identifiers(old), self._identifiers(new)
+        before, after = identifiers(old), identifiers(new)
         if before != after:
-            for identifier, value in before:
-                del self._owners[identifier][value]
-            for identifier, value in after:
-                self._owners[identifier][value] = number
+            for owners, value in zip(self._owners, before, strict=True):
+                if value is not None:
+                    del owners[value]
+            for owners, value in zip(self._owners, after, strict=True):
+                if value is not None:
+                    owners[value] = number

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
-from typing import Any, Literal
+from typing import Literal
 
 from klaviyo_sync.core.sync import Channel
 from klaviyo_sync.sandbox.answers import Answer
@@ -17,7 +17,7 @@ from klaviyo_sync.sandbox.checks import MAX_PROFILE_BYTES
 from klaviyo_sync.sandbox.consent_jobs import ConsentJobs
 from klaviyo_sync.sandbox.consents import TEXTS, Consents, How, Person
 from klaviyo_sync.sandbox.faults import Faults, RowFault
-from klaviyo_sync.sandbox.jobs import Failure, Job, Jobs, Row
+from klaviyo_sync.sandbox.jobs import Failure, Job, Jobs, Row, sent
 from klaviyo_sync.sandbox.limits import Limits
 from klaviyo_sync.sandbox.profiles import Profiles, TakenError, UnknownProfileError
 
@@ -153,7 +153,7 @@ class Sandbox:
     def add_job(self, rows: list[Row], lists: tuple[str, ...]) -> Job:
         """An import job for these rows, which starts on its own."""
         with self.lock:
-            fate = self.faults.for_job([text for _, text in rows])
+            fate = self.faults.for_job([text for text, *_ in rows])
             return self.jobs.add(rows, lists, fate, now=self.now(), at=self.elapsed(), scale=self.time_scale)
 
     def settle(self) -> None:
@@ -230,18 +230,21 @@ class Sandbox:
         """Writes the rows of a job, last row first: Klaviyo promises no order, so nobody may rely on the obvious one."""
         faults = self.faults.for_rows(early=False)
         numbers: dict[int, None] = {}
-        for profile, text in reversed(job.rows):
+        write = self.profiles.write
+        for row in reversed(job.rows):
             self.rows_seen += 1
-            failure = self._failure(profile, text, faults)
+            text, identifiers, beside = row
+            id_ = beside.get("id") if beside else None
+            failure = self._failure(row, faults) if faults or len(text) > MAX_PROFILE_BYTES else None
             if failure is None:
                 try:
-                    numbers[self.profiles.upsert(profile.get("id"), profile["attributes"], job.completed, text)[0]] = None
+                    numbers[write(id_, text, identifiers, job.completed)] = None
                 except TakenError as error:
                     detail = "A profile already exists with one of these identifiers."
-                    failure = Failure(profile, "duplicate_profile", "Conflict.", detail, f"/data/attributes/{error.identifier}")
+                    failure = Failure(sent(row), "duplicate_profile", "Conflict.", detail, f"/data/attributes/{error.identifier}")
                 except UnknownProfileError:
-                    detail = f"A profile with id `{profile['id']}` does not exist."
-                    failure = Failure(profile, "not_found", "Not found.", detail, "/data/id")
+                    detail = f"A profile with id `{id_}` does not exist."
+                    failure = Failure(sent(row), "not_found", "Not found.", detail, "/data/id")
             if failure is not None:
                 job.failures.append(failure)
         for list_id in job.lists:
@@ -251,8 +254,9 @@ class Sandbox:
         job.profiles.extend(numbers)
         job.done = job.total - len(job.failures)
 
-    def _failure(self, profile: dict[str, Any], text: bytes, faults: list[RowFault]) -> Failure | None:
-        if len(text) > MAX_PROFILE_BYTES:
+    def _failure(self, row: Row, faults: list[RowFault]) -> Failure | None:
+        profile = sent(row)
+        if len(row[0]) > MAX_PROFILE_BYTES:
             return Failure(profile, "invalid", "Invalid input.", "The profile is larger than 100 KB.", "/data")
         for fault in faults:
             if fault.hits(profile, self.rows_seen):

@@ -20,10 +20,8 @@ import pyarrow as pa
 from bench.data import SYNC
 from bench.preparing import NOW, START, frames, peak_megabytes, plain, present, profile_of
 
-# The garbage collector walks through every profile that the sandbox holds, again and again; here the sender is measured.
 SERVER = """
-import gc, sys
-gc.disable()
+import sys
 from klaviyo_sync.sandbox import Sandbox, serve
 with serve(Sandbox(limits=sys.argv[1] == "limits", time_scale=float(sys.argv[2]), job_seconds=0.2)) as server:
     print(server.url, flush=True)

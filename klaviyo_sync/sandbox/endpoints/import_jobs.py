@@ -10,12 +10,13 @@ import orjson
 
 from klaviyo_sync.sandbox.answers import Answer, ApiError, document, not_found, problem, refusal, stamp
 from klaviyo_sync.sandbox.checks import in_order, long_integer, phone_in_order, problems
+from klaviyo_sync.sandbox.collector import uncollected
 from klaviyo_sync.sandbox.endpoints.lists import render_list
 from klaviyo_sync.sandbox.endpoints.profiles import render_profile
 from klaviyo_sync.sandbox.integers import long_integers, may_hold_long_integers
-from klaviyo_sync.sandbox.jobs import KEPT_SECONDS, Failure, Job
+from klaviyo_sync.sandbox.jobs import KEPT_SECONDS, Failure, Job, Row
 from klaviyo_sync.sandbox.limits import M
-from klaviyo_sync.sandbox.profiles import without_nulls
+from klaviyo_sync.sandbox.profiles import identifiers, without_nulls
 from klaviyo_sync.sandbox.query import Paging, conditions, order, paged, sparse
 from klaviyo_sync.sandbox.request import Request
 from klaviyo_sync.sandbox.routes import Route
@@ -25,10 +26,18 @@ MAX_PROFILES = 10_000
 KIND = "profile-bulk-import-job"
 PROFILES = "/data/attributes/profiles/data"
 LISTS = "/data/relationships/lists/data"
+_PLAIN = ("type", "attributes")
 
 
 def bulk_import_profiles(sandbox: Sandbox, request: Request) -> Answer:
     """202 with a queued job. One profile or list that is not in order refuses the whole request, and no job is made."""
+    with uncollected():
+        rows, lists = _accepted(sandbox, request)
+    job = sandbox.add_job(rows, lists)
+    return document(202, render_job(sandbox, request, job, accepted=True), request.address())
+
+
+def _accepted(sandbox: Sandbox, request: Request) -> tuple[list[Row], tuple[str, ...]]:
     body = request.json()
     profiles = _profiles(body)
     lists = _lists(body)
@@ -38,8 +47,15 @@ def bulk_import_profiles(sandbox: Sandbox, request: Request) -> Answer:
     if b"null" in request.read():
         for profile in profiles:
             profile["attributes"] = without_nulls(profile["attributes"])
-    job = sandbox.add_job(list(zip(profiles, _encoded(profiles), strict=True)), tuple(one["id"] for one in lists))
-    return document(202, render_job(sandbox, request, job, accepted=True), request.address())
+    rows = [
+        (text, identifiers(profile["attributes"]), None if len(profile) == len(_PLAIN) else _beside(profile))
+        for profile, text in zip(profiles, _encoded(profiles), strict=True)
+    ]
+    return rows, tuple(one["id"] for one in lists)
+
+
+def _beside(profile: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in profile.items() if name != "attributes"}
 
 
 def _profiles(body: Any) -> list[Any]:
