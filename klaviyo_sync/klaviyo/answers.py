@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal, TypeGuard
 
 import orjson
 
 PERSONAL = re.compile(r"\S*(?:@|%40)\S*|\+?\d(?:[\s().-]*\d){5,}")
 LONGEST_DETAIL = 300
+MOST_ERRORS = 30_000  # three for each profile of a request; what is not read is named again by the answer to what is left
 
 Json = Mapping[str, Any]
 
@@ -135,6 +137,7 @@ def api_error(item: Json) -> ApiError:
 
 
 def api_errors(document: Json) -> tuple[ApiError, ...]:
-    """The errors of an error answer; none when its body is not Klaviyo's."""
+    """The errors of an error answer, at most MOST_ERRORS of them; none when its body is not Klaviyo's."""
     errors = document.get("errors")
-    return tuple(api_error(item) for item in errors if isinstance(item, dict)) if isinstance(errors, list) else ()
+    listed = islice(errors, MOST_ERRORS) if isinstance(errors, list) else ()
+    return tuple(api_error(item) for item in listed if isinstance(item, dict))

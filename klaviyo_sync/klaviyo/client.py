@@ -164,7 +164,7 @@ class Klaviyo:
         path = endpoint.path if request.id is None else endpoint.path.format(id=quote(request.id, safe=""))
         url = request.address or self._transport.base_url + path
         try:
-            reply = self._transport.exchange(endpoint.method, url, request.params, request.body)
+            reply = self._transport.exchange(endpoint.method, url, request.params, request.body, endpoint.largest)
         except UnreachableError as failure:
             return Setback(UNREACHABLE, str(failure))
         document = parse(reply.body)

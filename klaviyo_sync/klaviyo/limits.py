@@ -24,24 +24,30 @@ L = Tier(75, 700)  # the page on limits says 700, the endpoints say 750: the sma
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One endpoint. `holds` is what `data` is in a good answer: one resource, many, or nothing at all."""
+    """One endpoint. `holds` is what `data` is in a good answer: one resource, many, or nothing at all.
+
+    An answer of more than `largest` bytes is not read: parsed, it could take thirty times as much memory.
+    """
 
     method: Literal["GET", "POST"]
     path: str
     tier: Tier
     scopes: str
     holds: Literal["one", "many", "nothing"]
+    largest: int = 8_000_000  # a 400 that names 10,000 profiles has about 5 MB
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
+
+LARGEST_PAGE = 32_000_000  # a page of 100 import errors repeats 100 profiles of at most 100 KB
 
 ACCOUNTS = Endpoint("GET", "/api/accounts", XS, "accounts:read", "many")
 LIST = Endpoint("GET", "/api/lists/{id}", L, "lists:read", "one")
 IMPORT_PROFILES = Endpoint("POST", "/api/profile-bulk-import-jobs", M, "lists:write profiles:write", "one")
 IMPORT_JOBS = Endpoint("GET", "/api/profile-bulk-import-jobs", M, "lists:read profiles:read", "many")
 IMPORT_JOB = Endpoint("GET", "/api/profile-bulk-import-jobs/{id}", M, "lists:read profiles:read", "one")
-IMPORT_ERRORS = Endpoint("GET", "/api/profile-bulk-import-jobs/{id}/import-errors", M, "profiles:read", "many")
+IMPORT_ERRORS = Endpoint("GET", "/api/profile-bulk-import-jobs/{id}/import-errors", M, "profiles:read", "many", LARGEST_PAGE)
 IMPORT_PROFILE = Endpoint("POST", "/api/profile-import", L, "profiles:write", "one")
 PROFILES = Endpoint("GET", "/api/profiles", L, "profiles:read", "many")
 SUBSCRIBE = Endpoint("POST", "/api/profile-subscription-bulk-create-jobs", L, "lists:write profiles:write subscriptions:write", "nothing")

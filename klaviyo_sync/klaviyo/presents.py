@@ -68,6 +68,6 @@ def moment(value: object) -> datetime | None:
     """A date of Klaviyo's, in UTC; None for none, or one that cannot be read."""
     try:
         found = datetime.fromisoformat(text(value).replace("Z", "+00:00"))
-    except ValueError:
+        return found.replace(tzinfo=timezone.utc) if found.tzinfo is None else found.astimezone(timezone.utc)
+    except (ValueError, OverflowError):
         return None
-    return found.replace(tzinfo=timezone.utc) if found.tzinfo is None else found.astimezone(timezone.utc)

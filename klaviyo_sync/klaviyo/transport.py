@@ -21,7 +21,6 @@ from klaviyo_sync.core.errors import ConfigError, Refused
 
 REVISION = "2026-07-15"
 MEDIA_TYPE = "application/vnd.api+json"
-LARGEST_ANSWER = 32_000_000  # a page of 100 import errors repeats 100 profiles of at most 100 KB
 CONNECTIONS = 16
 
 KEY = re.compile(r"[\x21-\x7e]+")
@@ -118,8 +117,8 @@ class Transport:
         """Closes the connections."""
         self._session.close()
 
-    def exchange(self, method: str, url: str, params: Mapping[str, str] | None, body: bytes | None) -> Reply:
-        """The reply to one request, whatever its status.
+    def exchange(self, method: str, url: str, params: Mapping[str, str] | None, body: bytes | None, largest: int) -> Reply:
+        """The reply to one request, whatever its status, of at most `largest` bytes.
 
         Raises:
             UnreachableError: No connection, no answer in time, one that broke off, or one without end.
@@ -129,18 +128,18 @@ class Transport:
             with self._session.request(
                 method, url, params=params, data=body, timeout=self._timeouts[:2], stream=True, allow_redirects=False
             ) as response:
-                return Reply(response.status_code, response.headers, self._read(response))
+                return Reply(response.status_code, response.headers, self._read(response, largest))
         except (OSError, HTTPError) as error:
             failure = describe(error, urlsplit(self.base_url).hostname)
         raise failure
 
-    def _read(self, response: requests.Response) -> bytes:
+    def _read(self, response: requests.Response, largest: int) -> bytes:
         until = time.monotonic() + self._timeouts.whole
         body = bytearray()
         # Not iter_content: it waits for whole chunks, so that a trickle would never meet the time limit.
         while chunk := response.raw.read1(65_536, decode_content=True):
             body += chunk
-            if len(body) > LARGEST_ANSWER:
+            if len(body) > largest:
                 raise requests.exceptions.ContentDecodingError("too long")
             if time.monotonic() > until:
                 raise requests.exceptions.ReadTimeout("too slow")

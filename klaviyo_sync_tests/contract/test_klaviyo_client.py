@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -220,11 +222,11 @@ def test_a_silent_server_is_given_up() -> None:
     assert answer.attempts == 2
 
 
-def test_a_huge_answer_does_not_fill_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """More than the largest answer is not read to its end."""
-    monkeypatch.setattr("klaviyo_sync.klaviyo.transport.LARGEST_ANSWER", 100_000)
-    with serving(lambda _: Says(200, b" " * 1_000_000)) as server, quick(server.url) as (klaviyo, _), pytest.raises(Unavailable):
-        klaviyo.request(Request(PROFILES))
+@pytest.mark.parametrize("says", [Says(200, b" " * 1_000_000), Says(200, gzip.compress(b" " * 1_000_000), {"Content-Encoding": "gzip"})])
+def test_a_huge_answer_does_not_fill_memory(says: Says) -> None:
+    """More than the largest answer of an endpoint is not read to its end, nor unpacked."""
+    with serving(lambda _: says) as server, quick(server.url) as (klaviyo, _), pytest.raises(Unavailable):
+        klaviyo.request(Request(replace(PROFILES, largest=100_000)))
 
 
 def test_consent_answers_are_empty() -> None:
