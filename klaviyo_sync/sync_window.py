@@ -43,7 +43,8 @@ Log = Callable[[str], None]
 class Report:
     """What a run did: a result per window key, and the rows of the whole dataset that no window can hold.
 
-    `opt_in` is the process that undated subscribes go through, None unless Klaviyo was asked. `notes` are the warehouse's on how it was read.
+    `opt_in` is the process that undated subscribes go through, None unless Klaviyo was asked. `notes` are the warehouse's, on how it
+    was read.
     """
 
     results: dict[str, Result]
