@@ -82,7 +82,7 @@ def send_clears(klaviyo: Klaviyo, outcome: Outcome, fields: Sequence[str]) -> Cl
 def who_holds_something(klaviyo: Klaviyo, asks: Sequence[Ask], fields: Sequence[str], ledger: ClearLedger) -> list[Ask]:
     """The asks that Klaviyo must be sent; the others are settled."""
     holdings = Holdings(klaviyo, fields)
-    holdings.read_all([keys_of(ask.identifiers) for ask in asks])
+    holdings.read_all([ask.identifiers for ask in asks])
     ledger.requests += holdings.requests
     needed = []
     for ask in asks:

@@ -53,26 +53,29 @@ class Holdings:
         """The bits of some fields."""
         return sum(1 << self._fields.index(path) for path in paths)
 
-    def read_all(self, people: Sequence[Sequence[Key]]) -> None:
-        """Reads about everybody, given the keys of each: by the first, again while Klaviyo does not show them, then by all.
+    def read_all(self, people: Sequence[Mapping[str, str]]) -> None:
+        """Reads about everybody, given their identifiers: by the first of each, again while Klaviyo does not show them, then by all.
 
-        Errors as for `Klaviyo.request`.
+        E-mail addresses are looked for in small letters, then also as they were imported: whether a search minds the case is not
+        documented. Errors as for `Klaviyo.request`.
         """
-        self._read(keys[0] for keys in people)
+        missing = {keys_of(one)[0]: one for one in people}
+        self._read(missing)
         for wait in WAITS:
-            missing = [keys[0] for keys in people if keys[0] not in self._held]
+            missing = {key: one for key, one in missing.items() if key not in self._held}
             if not missing:
                 return
             self._klaviyo.pause(wait)
-            self._read(missing)
-        self._read(key for keys in people if keys[0] not in self._held for key in keys[1:])
+            self._read([*missing, *((name, one[name]) for (name, _), one in missing.items())])
+        unseen = [one for key, one in missing.items() if key not in self._held]
+        self._read(key for one in unseen for key in (*keys_of(one), *one.items()))
 
     def _read(self, keys: Iterable[Key]) -> None:
         wanted: dict[str, set[str]] = {}
         for identifier, value in keys:
             wanted.setdefault(identifier, set()).add(value)
         for identifier, values in wanted.items():
-            parts = deque(cut(sorted(value for value in values if (identifier, value) not in self._held)))
+            parts = deque(cut(sorted(value for value in values if (identifier, normal(identifier, value)) not in self._held)))
             for part, answer in side_by_side(partial(self._answer, identifier), parts):
                 parts.extend(self._take(identifier, part, answer))
 
@@ -90,7 +93,7 @@ class Holdings:
         """Takes in one answer; what of it is to be asked again in smaller parts."""
         self.requests += answer.attempts
         if isinstance(answer, Rejection) and len(part) == 1:
-            self._held[identifier, part[0]] = (1 << len(self._fields)) - 1
+            self._held[identifier, normal(identifier, part[0])] = (1 << len(self._fields)) - 1
             return []
         found = () if isinstance(answer, Rejection) else answer.resources
         for profile in found:

@@ -132,7 +132,7 @@ def _meta(meta: Any, at: str) -> Iterator[dict[str, Any]]:
         return
     for name, value in (patch or {}).items():
         names = value if isinstance(value, list) else [value]
-        fits = all(isinstance(one, str) for one in names) if name == "unset" else isinstance(value, (dict, NoneType))
+        fits = value is None or (all(isinstance(one, str) for one in names) if name == "unset" else isinstance(value, dict))
         if not fits:
             yield problem("invalid", f"Invalid value for '{name}'.", f"{at}/patch_properties/{name}")
 

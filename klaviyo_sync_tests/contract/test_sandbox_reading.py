@@ -96,6 +96,19 @@ def test_properties_can_be_patched(api: Api) -> None:
     assert answer.json()["data"]["attributes"]["properties"] == {"list": ["b", "c"]}
 
 
+def test_unset_takes_keys_away_and_nothing_else(api: Api) -> None:
+    """One key or several, with dots in them or not there at all; null does nothing, and values beside it are written."""
+    send(api, {"email": "a@example.com", "title": "Dr", "properties": {"a": 1, "b.c": 2, "d": 0, "e": False}})
+    for unset in ("a", ["b.c", "missing"], None):
+        answer = send(api, {"email": "a@example.com", "properties": {"new": 1}}, meta={"patch_properties": {"unset": unset}})
+        assert answer.status_code == 200
+
+    attributes = answer.json()["data"]["attributes"]
+    assert (attributes["title"], attributes["properties"]) == ("Dr", {"d": 0, "e": False, "new": 1})
+    refused = send(api, {"email": "a@example.com"}, meta={"patch_properties": {"unset": [1]}})
+    assert errors(refused) == [("invalid", "/data/meta/patch_properties/unset")]
+
+
 def test_a_bad_profile_is_refused(api: Api) -> None:
     """The checks of the import job hold here too; the pointer starts at /data."""
     assert errors(send(api, {"email": "nothing"})) == [("invalid", "/data/attributes/email")]

@@ -10,6 +10,7 @@ import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionResolvedStatus as Status
 from orchestration_bench import KEY, Bench, Imports
 
+from klaviyo_sync.core.clear_counts import ClearCounts
 from klaviyo_sync.core.consent_counts import ConsentCounts
 from klaviyo_sync.core.result import IssueKind, Result
 from klaviyo_sync.orchestration.partitions import partitions
@@ -32,6 +33,11 @@ def failed(rows: int, read: int = 1_000) -> Result:
 def said(counts: ConsentCounts) -> Result:
     """A window in which all went well but for what is said of e-mail consent."""
     return Result(read=1_000, imported=1_000, consent={"email_marketing": counts})
+
+
+def uncleared(code: str) -> Result:
+    """A window in which one profile of three kept what a NULL should have cleared."""
+    return Result(read=9, imported=9, clears=ClearCounts(to_clear=3, cleared=2, refused=1), issues=Counter({IssueKind("", code): 1}))
 
 
 def test_a_single_run_checks_its_window(bench_of: Callable[..., Bench]) -> None:
@@ -72,6 +78,11 @@ def test_a_range_run_imports_once_and_checks_each_window(bench_of: Callable[...,
         ("accounting", Result(read=10, imported=9), (False, ERROR)),
         ("accounting", said(ConsentCounts(stated=9, sent=8)), (False, ERROR)),
         ("accounting", said(ConsentCounts(stated=9, sent=8, already=1)), (True, WARN)),
+        ("accounting", Result(read=9, imported=9, clears=ClearCounts(to_clear=3, cleared=2)), (False, ERROR)),
+        ("accounting", Result(read=9, imported=9, clears=ClearCounts(to_clear=3, cleared=2, already_empty=1)), (True, WARN)),
+        ("delivery", uncleared("clear_refused"), (False, ERROR)),  # none is tolerated
+        ("delivery", uncleared("clear_without_profile"), (True, WARN)),  # the row itself tells
+        ("mapping", uncleared("clear_refused"), (True, WARN)),
     ],
 )
 def test_red_beyond_tolerance_amber_below(
@@ -122,6 +133,26 @@ def test_a_check_shows_counts_advice_and_the_file(bench_of: Callable[..., Bench]
     assert metadata["rejects_file"].value == f"rejects/loyalty/{FIRST}.csv"
     assert metadata["rejected"].value == 20
     assert bench.check_metadata("delivery").keys() == {"refused", "failed"}
+
+
+def test_clears_are_told_and_read_back(bench_of: Callable[..., Bench], imports: Imports) -> None:
+    """What became of clears is in the metadata, and the checks that are executed later read it from there."""
+    imports.results[FIRST] = uncleared("clear_refused")
+    bench = bench_of()
+    bench.run(FIRST)
+    assert bench.run(FIRST, checks=["delivery", "accounting"]).success
+    metadata = bench.check_metadata("delivery")
+    assert (metadata["to_clear"].value, metadata["clears_cleared"].value, metadata["clears_refused"].value) == (3, 2, 1)
+    assert "3 to clear = 2 cleared + 1 refused" in (bench.evaluations("delivery")[-1].description or "")
+    assert "3 to clear = 2 cleared + 1 refused" in (bench.evaluations("accounting")[-1].description or "")
+
+
+def test_unknown_clears_leave_the_window_missing(bench_of: Callable[..., Bench], imports: Imports) -> None:
+    """A window with clears of which nothing is known is not materialized, and its failure says so."""
+    imports.results[FIRST] = Result(read=9, imported=9, clears=ClearCounts(to_clear=3, cleared=1, unknown=2))
+    bench = bench_of()
+    assert not bench.run(FIRST).success
+    assert bench.imported() == set()
 
 
 def test_the_consent_check_tells_by_channel_and_reason(bench_of: Callable[..., Bench], imports: Imports) -> None:
