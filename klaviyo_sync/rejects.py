@@ -91,6 +91,8 @@ class RejectsFiles:
                 place(self.drafted(window), target)
             else:
                 target.unlink(missing_ok=True)
+                if is_local(target):
+                    beside(target).unlink(missing_ok=True)
 
 
 def harmless(cell: object) -> object:
@@ -101,14 +103,24 @@ def harmless(cell: object) -> object:
 def place(draft: Path, target: UPath) -> None:
     """Copies a draft to its address: a reader sees the old file or the new one, never a part."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    if target.protocol not in ("", "file", "local"):
+    if not is_local(target):
         with draft.open("rb") as source, target.open("wb") as stored:
             shutil.copyfileobj(source, stored)
         return
-    beside = Path(f"{target}.part")
-    with draft.open("rb") as source, owned(beside) as stored:
+    part = beside(target)
+    with draft.open("rb") as source, owned(part) as stored:
         shutil.copyfileobj(source, stored)
-    beside.replace(str(target))
+    part.replace(str(target))
+
+
+def is_local(target: UPath) -> bool:
+    """Whether the file lies on this machine; elsewhere, what is stored appears as a whole."""
+    return target.protocol in ("", "file", "local")
+
+
+def beside(target: UPath) -> Path:
+    """Where a local file is written before it takes its place; a process that was killed may have left it."""
+    return Path(f"{target}.part")
 
 
 def owned(path: Path) -> IO[bytes]:

@@ -7,7 +7,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -127,10 +127,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 @dataclass(frozen=True)
 class Server:
-    """A running sandbox server."""
+    """A running sandbox server. `end_outage` lets it listen again at once."""
 
     url: str
     sandbox: Sandbox
+    end_outage: Callable[[], None]
 
 
 def _is_loopback(host: str) -> bool:
@@ -154,22 +155,25 @@ class _Open:
         self.server = _Server((host, port), self.handler)
         self.lock = threading.Lock()
         self.closing = threading.Event()
+        self.back = threading.Event()
 
     def run(self) -> None:
         """Serves until `close`."""
         while True:
             self.server.serve_forever(poll_interval=0.05)
             self.server.server_close()
-            self.closing.wait(self.server.outage)
+            self.back.wait(self.server.outage)
             with self.lock:
                 if self.closing.is_set():
                     return
+                self.back.clear()
                 self.server = _Server((self.host, self.server.server_address[1]), self.handler)
 
     def close(self) -> None:
         """Ends it, in an outage as well."""
         with self.lock:
             self.closing.set()
+            self.back.set()
         self.server.shutdown()
 
 
@@ -185,7 +189,7 @@ def serve(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0, *, anywhere:
     thread = threading.Thread(target=open_.run, name="klaviyo-sandbox", daemon=True)
     thread.start()
     try:
-        yield Server(_url(open_.server), sandbox)
+        yield Server(_url(open_.server), sandbox, open_.back.set)
     finally:
         open_.close()
         thread.join()

@@ -147,3 +147,14 @@ def test_an_address_that_nothing_opens() -> None:
 def test_a_cell_is_no_formula(cell: object, written: object) -> None:
     """A text that a spreadsheet would run gets an apostrophe; phone numbers and numbers stay as they are."""
     assert harmless(cell) == written
+
+
+def test_what_a_killed_process_left_is_taken_away(tmp_path: Path) -> None:
+    """A part of a file, from a process that was killed while it wrote, is gone after the next run."""
+    rejects = Rejects(str(tmp_path))
+    part = Path(f"{rejects.file('members', KEYS[0])}.part")
+    part.parent.mkdir(parents=True)
+    for lines in ((), ((0, line(row="external_id=1")),)):
+        part.write_text("row,modif", encoding="utf-8")
+        publish(rejects, *lines)
+        assert not part.exists()

@@ -86,6 +86,7 @@ class Place:
     folder: Path
     box: Sandbox
     url: str
+    end_outage: Callable[[], None]
     most: int = PER_BATCH
     speed: float = SPEED
     read: float = 60.0
@@ -215,4 +216,4 @@ def place(folder: Path) -> Iterator[Place]:
         connection.execute(ROWS)
     box = Sandbox(limits=False, job_seconds=0.0, consent_seconds=0.0, opt_in_process="single_opt_in")
     with serve(box) as server:
-        yield Place(folder, box, server.url)
+        yield Place(folder, box, server.url, server.end_outage)

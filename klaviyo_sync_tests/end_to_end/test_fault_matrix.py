@@ -114,6 +114,8 @@ def check_recovery(there: Place, case: Case, instance: dg.DagsterInstance) -> No
 
 def wait_until_up(there: Place) -> None:
     """Returns once the sandbox answers again."""
+    if not is_up(there):
+        there.end_outage()
     until = time.monotonic() + 20
     while not is_up(there) and time.monotonic() < until:
         time.sleep(0.02)

@@ -1,0 +1,59 @@
+"""A run that is killed leaves nothing behind that the next run does not put right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from crash_place import CrashPlace, crash_place
+
+PEOPLE = 300
+SLOW = {"job_seconds": (0.0, 0.3), "seed": 7}
+ROUNDS = 12
+KILLS_A_ROUND = 3
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[CrashPlace]:
+    """A Klaviyo whose jobs outlive the runs that started them."""
+    with crash_place(tmp_path / "killed", PEOPLE, **SLOW) as made:
+        yield made
+
+
+def versions(place: CrashPlace) -> dict[str, int]:
+    """The version of everybody in Klaviyo."""
+    return {name: attributes["properties"]["Version"] for name, attributes in place.profiles().items()}
+
+
+def kill(random: Random) -> dict[str, int | float]:
+    """A way to die: at an event inside the run, at a request to Klaviyo, at a moment."""
+    return random.choice([{"dies": random.randint(1, 50)}, {"requests": random.randint(1, 36)}, {"seconds": random.random() * 0.5}])
+
+
+def test_killed_anywhere_and_run_again(place: CrashPlace, tmp_path: Path) -> None:
+    """After dozens of kills, with rows that change meanwhile, one whole run ends where runs without kills end."""
+    random = Random(5)
+    kills = 0
+    with crash_place(tmp_path / "undisturbed", PEOPLE, job_seconds=0.0) as undisturbed:
+        for _ in range(ROUNDS):
+            step = random.choice([1, 2, 3, 5])
+            place.change(step)
+            undisturbed.change(step)
+            for _ in range(KILLS_A_ROUND):
+                before = versions(place)
+                ended, _ = place.run(range(place.day), **kill(random))  # type: ignore[arg-type]
+                kills += ended != 0
+                after, newest = versions(place), place.expected()
+                assert all(after[name] >= version for name, version in before.items()), "a profile went back in time"
+                assert all(version <= newest[name] for name, version in after.items())
+                assert all(text.endswith("\n") for name, text in place.rejects().items() if name.endswith(".csv"))
+            assert undisturbed.run(range(undisturbed.day)) == (0, pytest.approx(50, abs=40))
+        assert place.run(range(place.day))[0] == 0
+        assert kills >= ROUNDS * KILLS_A_ROUND * 0.6
+        assert versions(place) == place.expected()
+        assert place.profiles() == undisturbed.profiles()
+        assert place.consents() == undisturbed.consents()
+        assert place.rejects() == undisturbed.rejects()
+        assert place.members() == undisturbed.members()
