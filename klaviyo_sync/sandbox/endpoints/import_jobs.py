@@ -47,7 +47,7 @@ def _accepted(sandbox: Sandbox, request: Request) -> tuple[list[Row], tuple[str,
     if b"null" in request.read():
         for profile in profiles:
             profile["attributes"] = without_nulls(profile["attributes"])
-    rows = [
+    rows: list[Row] = [
         (text, identifiers(profile["attributes"]), None if len(profile) == len(_PLAIN) else _beside(profile))
         for profile, text in zip(profiles, _encoded(profiles), strict=True)
     ]
