@@ -18,7 +18,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.chrome.service import Service
 
 REPOSITORY = Path(__file__).parents[2]
-PATIENCE = 150
+PATIENCE = 400
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,10 @@ import time
 
 from browsing import Ui
 
+from klaviyo_sync.core.consent_reasons import ALL_CODES
+
 ASSET = "/assets/klaviyo/loyalty_members"
+CONTACTS = "/assets/klaviyo/crm_contacts"
 SYNCS = ("churn_scores", "crm_contacts", "loyalty_members", "segments")
 SCHEDULES = ("churn_scores_daily", "crm_contacts_daily", "loyalty_members_hourly", "segments_daily")
 CHECKS = ("accounting", "completeness", "consent", "delivery", "mapping")
@@ -16,8 +19,14 @@ LATEST = """{assetNodes(assetKeys: [{path: ["klaviyo", "loyalty_members"]}]) {
 RUN = "query ($id: ID!) {runOrError(runId: $id) {... on Run {status assetSelection {path}}}}"
 SWITCHES = """{schedulesOrError(repositorySelector: {repositoryName: "__repository__", repositoryLocationName: "klaviyo_sync"}) {
     ... on Schedules {results {name scheduleState {status}}}}}"""
+CONTACTS_WINDOWS = """{assetNodes(assetKeys: [{path: ["klaviyo", "crm_contacts"]}]) {partitionKeys}}"""
+CHECK_ALONE = """mutation ($window: String!) {launchPipelineExecution(executionParams: {
+    selector: {repositoryName: "__repository__", repositoryLocationName: "klaviyo_sync", pipelineName: "__ASSET_JOB", assetSelection: [],
+        assetCheckSelection: [{assetKey: {path: ["klaviyo", "crm_contacts"]}, name: "consent"}]},
+    executionMetadata: {tags: [{key: "dagster/partition", value: $window}]}, runConfigData: {}, mode: "default"}) {
+    __typename ... on LaunchRunSuccess {run {runId}}}}"""
 SWITCH = "//*[text()='loyalty_members_hourly']/ancestor::*[.//label[contains(@class,'Switch')]][1]//label[contains(@class,'Switch')]"
-PATIENCE = 60
+PATIENCE = 120
 
 
 def latest(ui: Ui) -> tuple[list[str], str, str]:
@@ -25,6 +34,16 @@ def latest(ui: Ui) -> tuple[list[str], str, str]:
     (asset,) = ui.ask(LATEST)["assetNodes"]
     (newest,) = asset["assetMaterializations"]
     return asset["partitionKeys"], newest["runId"], newest["partition"]
+
+
+def ended(ui: Ui, run: str) -> str:
+    """How a run ended."""
+    until = time.monotonic() + PATIENCE
+    status = ""
+    while status not in {"SUCCESS", "FAILURE"} and time.monotonic() < until:
+        status = ui.ask(RUN, id=run)["runOrError"]["status"]
+        time.sleep(0.5)
+    return status
 
 
 def switched_on(ui: Ui) -> list[str]:
@@ -82,6 +101,24 @@ def test_every_check_has_a_state(ui: Ui) -> None:
     assert re.search(r"^[\d,]+ read = [\d,]+ imported \+", text, re.MULTILINE)
 
 
+def test_consent_is_told_by_channel_and_reason(ui: Ui) -> None:
+    """The consent check shows an equation per channel that holds, a table of fates by channel, and a table of reasons with their remedy."""
+    first = ui.ask(CONTACTS_WINDOWS)["assetNodes"][0]["partitionKeys"][0]
+    launched = ui.ask(CHECK_ALONE, window=first)["launchPipelineExecution"]
+    assert ended(ui, launched["run"]["runId"]) == "SUCCESS"
+    text = ui.open(f"{CONTACTS}?view=checks&checkDetail=consent", "Latest execution", first, "email_marketing:", "what to do")
+    ui.picture("consent")
+    lines = [row.text for row in ui.find("//tr[td]")]
+    for channel in ("email_marketing", "sms_marketing"):
+        [counts] = [list(map(int, line.split()[1:])) for line in lines if re.fullmatch(rf"{channel}( \d+){{10}}", line)]
+        stated, unsubscribed = counts[0], counts[-1]
+        assert stated == sum(counts[1:-1]) >= unsubscribed > 0
+        assert f"{channel}: {stated:,} stated = " in text
+    reason = ALL_CODES["consent_without_identifier"]
+    expected = rf"email_consent {reason.code} \d+ .*{re.escape(reason.message)} {re.escape(reason.advice)}"
+    assert any(re.fullmatch(expected, line) for line in lines)
+
+
 def test_completeness_is_executed_alone(ui: Ui) -> None:
     """A click on Execute evaluates the check anew and imports nothing."""
     before = latest(ui)
@@ -90,6 +127,7 @@ def test_completeness_is_executed_alone(ui: Ui) -> None:
     ui.says("In Progress")
     text = ui.says("Execute all", "0 windows of")
     assert "Evaluation result" in text
+    assert re.search(r"no late rows in [\d,]+ windows \(as counted at ", text)
     assert latest(ui) == before
 
 
@@ -120,8 +158,4 @@ def test_a_window_is_imported_again_from_the_dialog(ui: Ui) -> None:
         time.sleep(0.5)
     _, run, window = latest(ui)
     assert (run != before, window) == (True, windows[-1])
-    status = None
-    while status not in {"SUCCESS", "FAILURE"} and time.monotonic() < until:
-        status = ui.ask(RUN, id=run)["runOrError"]["status"]
-        time.sleep(0.5)
-    assert status == "SUCCESS"
+    assert ended(ui, run) == "SUCCESS"
