@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import duckdb
 import pyarrow as pa
@@ -20,7 +21,7 @@ from klaviyo_sync.core.reading import Rows
 from klaviyo_sync.core.reports import clear_lines, consent_lines, issue_lines, outcome_lines
 from klaviyo_sync.core.result import Result
 from klaviyo_sync.core.rivals import Rivals
-from klaviyo_sync.core.stopping import stop_if_absurd
+from klaviyo_sync.core.stopping import stop_if_absurd, stop_if_wiping
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window
@@ -87,7 +88,7 @@ def sync_windows(
                 tally.add_consent(consented)
                 files.add(consent_lines(consented, sync))
             if clearing := clearing_fields(sync):
-                emptied = send_clears(klaviyo, outcome, list(clearing))
+                emptied = send_clears(klaviyo, outcome, list(clearing), partial(stop_if_wiping, sync.stop_above, tally))
                 tally.add_clears(emptied)
                 files.add(clear_lines(emptied, sync))
             log(f"{len(outcome.rows):,} profiles answered for; {tally}")

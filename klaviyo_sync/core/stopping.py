@@ -18,6 +18,20 @@ def stop_if_absurd(limits: StopAbove, tally: Tally) -> None:
         raise HaltedError(f"The run stopped itself before it went on: {'; '.join(reasons)}.")
 
 
+def stop_if_wiping(limits: StopAbove, tally: Tally, clears: int) -> None:
+    """Returns when so many profiles more may be cleared, judged by all that were imported so far. Raises HaltedError when not.
+
+    Klaviyo was asked: only profiles that hold a value count, so a column that is mostly empty in both places stops nothing.
+    """
+    imported = int(tally.counts["imported"].sum())
+    cleared = clears + sum(counts.cleared for counts in tally.clears)
+    if exceeded(limits.clears, cleared, imported):
+        raise HaltedError(
+            "The run stopped itself before it went on: "
+            f"NULLs would clear values of {cleared:,} of the first {imported:,} profiles, and stop_above.clears is {limits.clears}."
+        )
+
+
 def reasons_to_stop(limits: StopAbove, tally: Tally) -> Iterator[str]:
     """What exceeds its limit, in words."""
     read = int(tally.counts["read"].sum())

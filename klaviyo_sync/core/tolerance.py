@@ -80,6 +80,12 @@ class StopAbove(Model):
         description="Rows that unsubscribe somebody from a channel.",
         examples=["50%", 500],
     )
+    clears: Allowance | None = Field(
+        default=HALF,
+        json_schema_extra={"default": "50%"},
+        description="Profiles of which a NULL clears a value (on_null: clear), of those imported so far.",
+        examples=["50%", 500],
+    )
 
 
-UNLIMITED = StopAbove(rejected=None, unsubscribes=None)
+UNLIMITED = StopAbove(rejected=None, unsubscribes=None, clears=None)

@@ -8,7 +8,7 @@ bulk import, so Klaviyo is asked first who holds anything in these fields.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -54,9 +54,10 @@ class Ask:
         return orjson.dumps({"data": data})
 
 
-def send_clears(klaviyo: Klaviyo, outcome: Outcome, fields: Sequence[str]) -> ClearOutcome:
+def send_clears(klaviyo: Klaviyo, outcome: Outcome, fields: Sequence[str], may: Callable[[int], object] = lambda _: None) -> ClearOutcome:
     """What became of the fields that a batch clears, given what became of its profiles. `fields` are those of the sync, in its order.
 
+    `may` is told how many profiles would lose a value, before the first one does; what it raises ends the sending.
     Nothing is cleared in profiles that were not imported. A window with `unknown` ones is not done.
 
     Raises:
@@ -73,6 +74,7 @@ def send_clears(klaviyo: Klaviyo, outcome: Outcome, fields: Sequence[str]) -> Cl
         else:
             ledger.settle(row, WITHOUT_PROFILE[fate], reason("clear_without_profile"))
     needed = deque(who_holds_something(klaviyo, asks, fields, ledger))
+    may(len(needed))
     for ask, answer in side_by_side(partial(cleared, klaviyo), needed, AT_ONCE):
         ledger.requests += answer.attempts
         ledger.settle(ask.row, *verdict(ask, answer))

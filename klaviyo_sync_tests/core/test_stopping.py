@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import datetime, timezone
 
 import numpy as np
 import pytest
 
+from klaviyo_sync.core.clear_counts import ClearCounts
 from klaviyo_sync.core.errors import ConfigError, HaltedError
-from klaviyo_sync.core.stopping import reasons_to_stop, stop_if_absurd
+from klaviyo_sync.core.stopping import reasons_to_stop, stop_if_absurd, stop_if_wiping
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.tolerance import UNLIMITED, StopAbove
 from klaviyo_sync.core.windows import Window
@@ -63,6 +65,21 @@ def test_it_is_for_the_author_of_the_sync() -> None:
     assert isinstance(caught.value, ConfigError)
 
 
+@pytest.mark.parametrize(
+    ("limits", "cleared", "more", "stops"),
+    [({}, 300, 200, False), ({}, 300, 201, True), ({"clears": 10}, 0, 11, True), ({"clears": None}, 1_000, 0, False)],
+)
+def test_what_clears_too_much(limits: Mapping[str, object], cleared: int, more: int, *, stops: bool) -> None:
+    """Clears are judged by the profiles imported so far, those of earlier batches among them."""
+    tally = read(50_000)
+    tally.count("imported", np.zeros(1_000, np.int64))
+    tally.clears[0] = ClearCounts(to_clear=50_000, cleared=cleared, already_empty=1_000 - cleared)
+    expected = r"clear values of \d+ of the first 1,000 profiles, and stop_above\.clears is "
+    with pytest.raises(HaltedError, match=expected) if stops else nullcontext():
+        stop_if_wiping(StopAbove.model_validate(limits), tally, more)
+
+
 def test_let_through() -> None:
     """What run config lets through has no limit at all."""
+    stop_if_wiping(UNLIMITED, read(10**6), 10**6)
     assert list(reasons_to_stop(UNLIMITED, read(10**6, rejected=10**6, subscribe=10**6, unsubscribe=10**6))) == []

@@ -13,6 +13,7 @@ import duckdb
 import pytest
 
 from klaviyo_sync.core.clear_counts import ClearCounts
+from klaviyo_sync.core.errors import HaltedError
 from klaviyo_sync.core.result import Result
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import window
@@ -63,7 +64,7 @@ class Place:
     def fill(self, *rows: str) -> None:
         """Adds rows."""
         with duckdb.connect(str(self.file)) as connection:
-            connection.execute(f"INSERT INTO members VALUES {', '.join(rows)}")
+            connection.execute(f"INSERT INTO members {'' if rows[0].startswith('SELECT') else 'VALUES '}{', '.join(rows)}")
 
     def hold(self, id_: str, **attributes: Any) -> None:
         """Puts a profile into Klaviyo."""
@@ -230,6 +231,22 @@ def test_a_job_without_an_end_leaves_clears_unknown(place: Place) -> None:
     assert result.clears == ClearCounts(to_clear=1, unknown=1)
     assert not result.proven
     assert place.held("a") == FULL
+
+
+def test_a_column_that_wipes_a_field(place: Place) -> None:
+    """When most profiles would lose a value, the run stops itself before any does; empty fields and letting it through stop nothing."""
+    place.fill(
+        f"SELECT n::VARCHAR, 'p' || n || '@example.com', NULL, 'Bonn', NULL, '1', 'gold', 'true', '{FIRST} 10:00Z' FROM range(1200) AS _(n)"
+    )
+    for number in range(700):
+        place.hold(str(number), title="Dr")
+    with pytest.raises(HaltedError, match=r"values of 700 of the first 1,200 profiles, and stop_above.clears is 50%"):
+        place.run(FIRST)
+    assert place.writes() == 0
+    assert place.held("0")["title"] == "Dr"
+    (result,) = place.run(FIRST, stop_above={"clears": None})
+    assert result.clears == ClearCounts(to_clear=1_200, cleared=700, already_empty=500)
+    assert place.run(FIRST)[0].clears == ClearCounts(to_clear=1_200, already_empty=1_200)
 
 
 def test_preview_says_how_many(place: Place) -> None:
