@@ -41,8 +41,8 @@ INSERT INTO people
   SELECT CASE WHEN n % 50 = 49 THEN NULL ELSE 'p' || n END, CASE WHEN n % 50 >= 48 THEN 'junk ' || n ELSE 'p' || n || '@shop.example' END,
     '0151' || (10000000 + n), $version,
     CASE n % 5 WHEN 0 THEN 'Subscribe' WHEN 1 THEN 'Unsubscribed' WHEN 2 THEN 'Subscribe' WHEN 3 THEN 'no such word' END,
-    CASE n % 5 WHEN 2 THEN TIMESTAMP '2025-06-01' END, CAST($at AS TIMESTAMP) + to_seconds(n)
-  FROM range($people) AS _(n) WHERE n % $step = 0
+    CASE n % 5 WHEN 2 THEN TIMESTAMP '2025-06-01' END, CAST($at AS TIMESTAMP) + to_seconds(n % 60000)
+  FROM range($people) AS _(n) WHERE (n + $offset) % $step = 0
 """
 
 
@@ -57,12 +57,12 @@ class CrashPlace:
     day: int = 0
     version: int = 0
 
-    def change(self, step: int = 1) -> None:
+    def change(self, step: int = 1, offset: int = 0) -> None:
         """Every `step`-th person changes; a day passes."""
         self.version += 1
         with duckdb.connect(str(self.folder / "warehouse.duckdb")) as connection:
             at = FIRST + timedelta(days=self.day, hours=6)
-            values = {"version": self.version, "at": at.replace(tzinfo=None), "people": self.people, "step": step}
+            values = {"version": self.version, "at": at.replace(tzinfo=None), "people": self.people, "step": step, "offset": offset}
             connection.execute(PEOPLE, values)
         self.day += 1
 
@@ -119,15 +119,15 @@ class CrashPlace:
 
 
 @contextmanager
-def crash_place(folder: Path, people: int, **options: Any) -> Iterator[CrashPlace]:
-    """A place with so many people; options are the sandbox's."""
+def crash_place(folder: Path, people: int, most: int = 50, **options: Any) -> Iterator[CrashPlace]:
+    """A place with so many people, and `most` profiles in a request; options are the sandbox's."""
     folder.mkdir(parents=True)
     (folder / "people.yaml").write_text(SYNC, encoding="utf-8")
     with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
         connection.execute(TABLE)
     box = Sandbox(limits=False, consent_seconds=0.0, opt_in_process="single_opt_in", **options)
     with serve(box) as server:
-        command = [sys.executable, str(WORKER), str(folder), server.url]
+        command = [sys.executable, str(WORKER), str(folder), server.url, str(most)]
         worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             yield CrashPlace(folder, box, worker, people)

@@ -1,8 +1,9 @@
 """A worker that runs windows as often as it is told, each time in a process of its own that may be killed.
 
-`python crash_worker.py FOLDER URL` reads lines `NOW DIES WINDOW...`; for each it prints the process id, waits for the process to end, and
-prints how it ended and how much happened in it. With DIES above 0 the process kills itself at the so-manyth event that Python audits
-(files opened, renamed, removed; connections; https://docs.python.org/3/library/audit_events.html). Forking spares the imports.
+`python crash_worker.py FOLDER URL MOST` (profiles in a request) reads lines `NOW DIES WINDOW...`; for each it prints the process id,
+waits for the process to end, and prints how it ended and how much happened in it. With DIES above 0 the process kills itself at the
+so-manyth event that Python audits (files opened, renamed, removed; connections; https://docs.python.org/3/library/audit_events.html).
+Forking spares the imports.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ from klaviyo_sync.warehouses.duckdb import DuckDBWarehouse
 
 SPEED = 100.0
 WATCHED = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "socket.connect", "tempfile.mkdtemp", "shutil.rmtree")
-MOST = 50
 
 
 def events_until_death(dies: int) -> list[int]:
@@ -43,7 +43,7 @@ def events_until_death(dies: int) -> list[int]:
     return seen
 
 
-def run(folder: Path, url: str, now: datetime, names: list[str]) -> None:
+def run(folder: Path, url: str, most: int, now: datetime, names: list[str]) -> None:
     """One run, as a run of Dagster's does it."""
     sync = Sync.model_validate({"name": "people", **yaml.safe_load((folder / "people.yaml").read_text(encoding="utf-8"))})
     warehouse = DuckDBWarehouse(folder / "warehouse.duckdb")
@@ -52,7 +52,7 @@ def run(folder: Path, url: str, now: datetime, names: list[str]) -> None:
         with client as klaviyo:
             windows = [window(sync, name) for name in names]
             report = sync_windows(
-                sync, windows, warehouse, klaviyo, now=now, rejects=Rejects(str(folder / "rejects")), log=lambda _: None, most=MOST
+                sync, windows, warehouse, klaviyo, now=now, rejects=Rejects(str(folder / "rejects")), log=lambda _: None, most=most
             )
     finally:
         warehouse.close()
@@ -66,7 +66,7 @@ def tell(*words: object) -> None:
     sys.stdout.flush()
 
 
-def main(folder: Path, url: str) -> None:
+def main(folder: Path, url: str, most: int) -> None:
     """Runs what the lines of the standard input say."""
     for line in sys.stdin:
         now, dies, *names = line.split()
@@ -76,7 +76,7 @@ def main(folder: Path, url: str) -> None:
             status = 1
             try:
                 seen = events_until_death(int(dies))
-                run(folder, url, datetime.fromisoformat(now), names)
+                run(folder, url, most, datetime.fromisoformat(now), names)
                 os.write(writing, str(seen[0]).encode())
                 status = 0
             finally:
@@ -89,4 +89,4 @@ def main(folder: Path, url: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
