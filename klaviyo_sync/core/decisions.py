@@ -7,7 +7,7 @@ warehouse last looked. HARD_BOUNCE and INVALID_EMAIL it leaves (https://help.kla
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Literal, NamedTuple
 
@@ -18,6 +18,7 @@ Hold = Literal["free", "liftable", "final"]
 Age = Literal["older", "same", "newer", "undated"]
 Action = Literal["subscribe", "unsubscribe", "already", "guard", "skip", "nothing"]
 
+A_MOMENT = timedelta(seconds=1)
 FINAL = frozenset({"HARD_BOUNCE", "INVALID_EMAIL"})
 
 
@@ -106,7 +107,8 @@ def rule(case: Case) -> Rule:
 def against(statement: Statement, present: Present) -> Age:
     """When Klaviyo came to hold what a statement is measured against, seen from its date; `undated` if that is not known.
 
-    For a subscribe that is the latest opt-out or suppression, for an unsubscribe the consent or opt-out that is held.
+    For a subscribe that is the latest opt-out or suppression, for an unsubscribe the consent or opt-out that is held. Dates in the
+    same second are the same: Klaviyo shows some of them without the fraction.
     """
     if statement.meaning == "unsubscribe":
         dates = [present.at] if present.status in ("SUBSCRIBED", "UNSUBSCRIBED") else []
@@ -117,7 +119,9 @@ def against(statement: Statement, present: Present) -> Age:
     if statement.at is None or not known or len(known) < len(dates):
         return "undated"
     newest = max(known)
-    return "same" if newest == statement.at else "newer" if newest > statement.at else "older"
+    if abs(newest - statement.at) < A_MOMENT:
+        return "same"
+    return "newer" if newest > statement.at else "older"
 
 
 def decide(statement: Statement, present: Present, mode: Mode) -> Rule:

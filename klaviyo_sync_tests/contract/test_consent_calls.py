@@ -232,6 +232,25 @@ def test_what_klaviyo_holds_is_read_before_a_dated_subscribe(held: dict[str, Any
     assert bool(server.bodies(SUBSCRIBE)) == (fate == "sent")
 
 
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("other", "said", "fate"),
+    [
+        (("SUBSCRIBED", EARLIER), IN, "guarded"),
+        (("NEVER_SUBSCRIBED", None), IN, "guarded"),
+        (("UNSUBSCRIBED", EARLIER), IN_MAY, "skipped"),
+        ({"suppression": [{"reason": "HARD_BOUNCE", "timestamp": EARLIER}]}, IN_MAY, "guarded"),
+    ],
+)
+def test_two_profiles_with_one_number(other: Any, said: Any, fate: str, order: int) -> None:
+    """Whatever speaks against sending counts, and so does the latest of two opt-outs, whichever profile comes first."""
+    held = [("UNSUBSCRIBED", LATER), other]
+    script = Consenting([profile(None, PHONE, sms_marketing=one) for one in held[::order]])
+    found, server = run(script, [{"phone_number": PHONE, "sms_marketing": said}])
+    assert fates(found) == [{"sms_marketing": fate}]
+    assert not server.bodies(SUBSCRIBE)
+
+
 def test_a_profile_without_subscriptions_is_not_known() -> None:
     """When Klaviyo shows a profile and nothing of its consent, nobody is subscribed."""
     found, server = run(Consenting([{"email": ADA, "phone_number": None}]), [{"email": ADA, "email_marketing": IN}])
