@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -52,7 +53,7 @@ class SnowflakeWarehouse:
         with explained(self.place), self.session.cursor() as cursor:
             self.run(cursor, query)
             schema = schema_of(cursor.description)
-            yield from recut((normalised(table, schema) for table in fetched(cursor)), BATCH_ROWS)
+            yield from recut(map(partial(normalised, schema=schema), fetched(cursor)), BATCH_ROWS)
 
     def run(self, cursor: SnowflakeCursor, query: Query) -> None:
         """Runs a query, again when Snowflake says that it failed inside: no row of it has gone anywhere."""

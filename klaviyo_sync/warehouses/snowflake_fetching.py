@@ -28,9 +28,9 @@ def fetched(cursor: SnowflakeCursor) -> Iterator[pa.Table]:
     position, addresses_left = 0, FRESH_ADDRESSES
     while position < len(chunks):
         try:
-            for table in ahead(cursor.connection, chunks[position:]):
+            for parcel in ahead(cursor.connection, chunks[position:]):
                 position += 1
-                yield table
+                yield parcel.pop()
         except Exception:  # noqa: PERF203 - one chunk, one turn
             if not addresses_left or cursor.sfqid is None:
                 raise
@@ -38,8 +38,10 @@ def fetched(cursor: SnowflakeCursor) -> Iterator[pa.Table]:
             chunks = same_chunks(cursor, chunks)
 
 
-def ahead(session: SnowflakeConnection, chunks: Sequence[ResultBatch]) -> Iterator[pa.Table]:
-    """The rows of the chunks, the next one on its way while one is at work: two are in memory at most."""
+def ahead(session: SnowflakeConnection, chunks: Sequence[ResultBatch]) -> Iterator[list[pa.Table]]:
+    """The rows of each chunk in a list, out of which they are to be taken: nothing here keeps them. While one is at work, the next one
+    is on its way; two are in memory at most.
+    """
     pool = ThreadPoolExecutor(1, "snowflake-chunk")
 
     def start(chunk: ResultBatch) -> Future[pa.Table]:
@@ -48,11 +50,10 @@ def ahead(session: SnowflakeConnection, chunks: Sequence[ResultBatch]) -> Iterat
     try:
         coming = start(chunks[0])
         for following in chunks[1:]:
-            table = coming.result()
+            parcel = [coming.result()]
             coming = start(following)
-            yield table
-            del table
-        yield coming.result()
+            yield parcel
+        yield [coming.result()]
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
