@@ -39,17 +39,18 @@ def identifiers(attributes: Mapping[str, Any]) -> Identifiers:
     return attributes.get("external_id") or None, email.lower() if email else None, attributes.get("phone_number") or None
 
 
-def _has_nulls(attributes: Mapping[str, Any]) -> bool:
-    if None in attributes.values():
-        return True
-    nested = (attributes.get("location"), attributes.get("properties"))
-    return any(isinstance(inner, dict) and None in inner.values() for inner in nested)
+def has_nulls(attributes: Mapping[str, Any]) -> bool:
+    """Whether any attribute is null, or anything directly inside `location` and `properties`."""
+    location, properties = attributes.get("location"), attributes.get("properties")
+    return (
+        None in attributes.values()
+        or (type(location) is dict and None in location.values())
+        or (type(properties) is dict and None in properties.values())
+    )
 
 
 def without_nulls(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes less every null, also those directly inside `location` and `properties`."""
-    if not _has_nulls(attributes):
-        return dict(attributes)
     kept = {}
     for name, value in attributes.items():
         if value is None:
@@ -146,6 +147,10 @@ class Profiles:
 
     def write(self, id_: str | None, text: bytes, compared: Identifiers, at: float) -> int:
         """The number of the profile that was written, as by `upsert`, from its attributes encoded without nulls, and their identifiers."""
+        external_ids, emails, phones = self._owners
+        external_id, email, phone = compared
+        if id_ is None and external_id not in external_ids and email not in emails and phone not in phones:
+            return self._add(text, compared, at)  # as nearly always; the long way would end here too
         number = self._meant(id_, compared)
         if number is None:
             return self._add(text, compared, at)

@@ -16,7 +16,7 @@ from klaviyo_sync.sandbox.endpoints.profiles import render_profile
 from klaviyo_sync.sandbox.integers import long_integers, may_hold_long_integers
 from klaviyo_sync.sandbox.jobs import KEPT_SECONDS, Failure, Job, Row
 from klaviyo_sync.sandbox.limits import M
-from klaviyo_sync.sandbox.profiles import identifiers, without_nulls
+from klaviyo_sync.sandbox.profiles import has_nulls, identifiers, without_nulls
 from klaviyo_sync.sandbox.query import Paging, conditions, order, paged, sparse
 from klaviyo_sync.sandbox.request import Request
 from klaviyo_sync.sandbox.routes import Route
@@ -46,7 +46,8 @@ def _accepted(sandbox: Sandbox, request: Request) -> tuple[list[Row], tuple[str,
         raise ApiError(found)
     if b"null" in request.read():
         for profile in profiles:
-            profile["attributes"] = without_nulls(profile["attributes"])
+            if has_nulls(profile["attributes"]):
+                profile["attributes"] = without_nulls(profile["attributes"])
     rows: list[Row] = [
         (text, identifiers(profile["attributes"]), None if len(profile) == len(_PLAIN) else _beside(profile))
         for profile, text in zip(profiles, _encoded(profiles), strict=True)
