@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from klaviyo_sync.core.clear_counts import ClearCounts
-from klaviyo_sync.core.errors import HaltedError
+from klaviyo_sync.core.errors import HaltedError, Refused
 from klaviyo_sync.core.result import Result
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import window
@@ -231,6 +231,21 @@ def test_a_job_without_an_end_leaves_clears_unknown(place: Place) -> None:
     assert result.clears == ClearCounts(to_clear=1, unknown=1)
     assert not result.proven
     assert place.held("a") == FULL
+
+
+def test_a_run_that_breaks_while_clearing(place: Place) -> None:
+    """Half of the clears went out when the key lost its rights; the same window run again does the rest, and nothing twice."""
+    for number in range(40):
+        place.hold(f"p{number}", **FULL)
+    place.fill(*(row(f"p{number}") for number in range(40)))
+    place.box.faults.add("403", endpoint="create_or_update_profile", skip=20, times=0)
+    with pytest.raises(Refused, match="POST /api/profile-import"):
+        place.run(FIRST)
+    assert place.box.requests["create_or_update_profile", 200] == 20
+    place.box.faults.clear()
+    (result,) = place.run(FIRST)
+    assert result.clears == ClearCounts(to_clear=40, cleared=20, already_empty=20)
+    assert all(place.held(f"p{number}") == {"location": {"zip": "53111"}, "properties": {"Other": "stays"}} for number in range(40))
 
 
 def test_a_column_that_wipes_a_field(place: Place) -> None:
