@@ -86,7 +86,14 @@ RULES = (
     Rule("39042\\d|39043\\d", "", Refused, "Let this machine's address into the network policy of user {user} or of the account."),
     Rule("390\\d+", "[Nn]etwork policy|is not allowed to access", Refused, "Let this machine's address into the network policy."),
     Rule("39011\\d|390195", "", Unavailable, "The session has ended; the next run logs in again.", quoted=False),
-    Rule("290404|290403", "login-request", ConfigError, "There is no such account: correct `account` of the connection.", quoted=False),
+    Rule("290404", "login-request", ConfigError, "There is no such account: correct `account` of the connection.", quoted=False),
+    Rule(
+        "540001",
+        "",
+        ConfigError,
+        "There is no such account, or this machine may not reach it: correct `account` of the connection, or let this machine through.",
+        quoted=False,
+    ),
     Rule("251001|251005|251006|25101[3-9]|250011|251007", "", ConfigError, "Correct the connection."),
     Rule("251008", "", ConfigError, "Correct private_key of the connection.", quoted=False),
     Rule(
@@ -131,9 +138,7 @@ RULES = (
     ),
     Rule("604|625|57014", "", Unavailable, "Somebody cancelled the query; the next run asks again.", quoted=False),
     Rule(INTERNAL, "", Unavailable, "It failed inside Snowflake, more than once; the next run asks again.", quoted=False),
-    Rule(
-        "25201[03]|255005|2904\\d\\d", "", Unavailable, "A piece of the result could not be fetched; the next run asks again.", quoted=False
-    ),
+    Rule(r"25201[03]|255005", "", Unavailable, "A piece of the result could not be fetched; the next run asks again.", quoted=False),
     Rule(r"25\d+|29\d+|58\d+|261000", "", Unavailable, "It was asked again for a while; the next run asks again.", quoted=False),
     Rule(r"\d+", "SQL compilation error", ConfigError, "Correct the query, or the view."),
 )

@@ -57,6 +57,16 @@ def test_logins_that_fail(server: Server, keys: dict[str, Any], error: type[Klav
     assert not [secret for name in ("password", "private_key", "token") if (secret := keys.get(name)) and secret in text]
 
 
+@pytest.mark.parametrize(
+    ("status", "error"), [(404, ConfigError), (403, ConfigError), (401, Unavailable), (429, Unavailable), (503, Unavailable)]
+)
+def test_logins_that_no_snowflake_answers(server: Server, status: int, error: type[KlaviyoSyncError]) -> None:
+    """A host that is no account's says so with 404 or 403; other answers pass."""
+    server.state.failures["login"] = [Answer(status)] * 10_000
+    with pytest.raises(error), opened(server):
+        pass
+
+
 def test_nobody_there(server: Server) -> None:
     """A server that cannot be reached is nobody's fault, and is told within seconds."""
     with pytest.raises(Unavailable, match="next run asks again"), opened(server, port=1):
