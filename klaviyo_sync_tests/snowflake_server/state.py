@@ -74,7 +74,7 @@ class State:
     sessions: dict[str, Session] = field(default_factory=dict)
     chunks: dict[str, bytes] = field(default_factory=dict)
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
-    failures: dict[str, list[Answer]] = field(default_factory=dict)
+    failures: dict[str, list[Answer | None]] = field(default_factory=dict)
     broken: list[Exception] = field(default_factory=list)
     clustering: dict[str, str] = field(default_factory=dict)
     declared: dict[str, str] = field(default_factory=dict)
@@ -134,7 +134,7 @@ class State:
         return token
 
     def failing(self, what: str) -> Answer | None:
-        """The next failure that a kind of request is to show."""
+        """The next failure that a kind of request is to show; None lets one pass."""
         self.asked[what] += 1
         waiting = self.failures.get(what)
         return waiting.pop(0) if waiting else None
