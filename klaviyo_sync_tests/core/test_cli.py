@@ -177,7 +177,7 @@ def test_preview_names_the_nearest(folder: Path) -> None:
 
 
 def test_preview_counts_and_sends_nothing(folder: Path) -> None:
-    """The preview counts what would be sent, set aside and rejected, with reasons; told to, it asks no Klaviyo. Too many rejects are status 1."""
+    """The preview counts what would be sent, set aside and rejected, with reasons. Too many rejects are status 1."""
     with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
         connection.execute(
             "INSERT INTO members VALUES ('ann@example.com', 'gold', '2026-01-01 10:00Z'), ('ann@example.com', 'old', '2026-01-01 09:00Z'), "

@@ -136,7 +136,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         connection.execute(ROWS)
     box = Sandbox(limits=False, job_seconds=0.0, consent_seconds=0.0, opt_in_process="single_opt_in")
     with serve(box) as server:
-        yield Place(folder, box, server.url)
+        yield Place(folder, box, server.url, server.end_outage)
 
 
 def found_in(text: str) -> list[str]:
