@@ -10,7 +10,6 @@ import csv
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +19,7 @@ from upath import UPath
 
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.reports import COLUMNS
+from klaviyo_sync.scratch import Scratch
 
 OWNER_ONLY = 0o600
 
@@ -57,14 +57,14 @@ class RejectsFiles:
         self.rejects = rejects
         self.sync_name = sync_name
         self.window_keys = window_keys
-        self.draft = tempfile.TemporaryDirectory(prefix="klaviyo_sync_")
+        self.draft = Scratch()
         self.started: set[int] = set()
 
     def __enter__(self) -> RejectsFiles:  # noqa: PYI034 - typing.Self is younger than Python 3.10
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.draft.cleanup()
+        self.draft.close()
 
     def add(self, lines: Iterable[tuple[int, Mapping[str, object]]]) -> None:
         """Writes lines (COLUMNS), each with the position of its window."""
@@ -81,7 +81,7 @@ class RejectsFiles:
 
     def drafted(self, window: int) -> Path:
         """The draft of one window's file."""
-        return Path(self.draft.name) / f"{window}.csv"
+        return self.draft.path / f"{window}.csv"
 
     def publish(self) -> None:
         """Puts every file in its place; removes those of windows that have no issue."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from klaviyo_sync.klaviyo.consents import send_consent
 from klaviyo_sync.klaviyo.imports import import_batches
 from klaviyo_sync.klaviyo.jobs import prepare
 from klaviyo_sync.rejects import Rejects, RejectsFiles
+from klaviyo_sync.scratch import Scratch
 from klaviyo_sync.source import Source, open_source
 from klaviyo_sync.warehouses import Warehouse
 
@@ -149,8 +149,8 @@ def return_memory() -> None:
 def engine() -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB of our own in memory, for encoding and for rivals; what does not fit is spilled into a private folder."""
     return_memory()
-    with tempfile.TemporaryDirectory(prefix="klaviyo_sync_") as folder:
-        config = {"memory_limit": ENGINE_MEMORY, "temp_directory": folder, "threads": 1}
+    with Scratch() as folder:
+        config = {"memory_limit": ENGINE_MEMORY, "temp_directory": str(folder), "threads": 1}
         with duckdb.connect(config=config) as connection:
             connection.execute("SET TimeZone = 'UTC'; SET arrow_large_buffer_size = true; SET preserve_insertion_order = false")
             yield connection

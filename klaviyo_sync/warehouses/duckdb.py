@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pyarrow as pa
 
 from klaviyo_sync.core.errors import ConfigError, Refused, Unavailable
 from klaviyo_sync.core.query import Column, Query, Relation, columns_query
+from klaviyo_sync.scratch import Scratch
 
 BATCH_ROWS = 16_384
 MEMORY_LIMIT = "64MB"
@@ -39,10 +39,10 @@ class DuckDBWarehouse:
             self.connection = duckdb.connect(str(self.path), read_only=True)
         except (duckdb.IOException, duckdb.ConnectionException) as error:
             raise Unavailable(f"DuckDB file {self.path} cannot be opened: {first_line(error)}") from None
-        self.spill = tempfile.TemporaryDirectory(prefix="klaviyo_sync_")
+        self.spill = Scratch()
         self.connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
         try:
-            for name, value in {"memory_limit": memory_limit, "temp_directory": self.spill.name}.items():
+            for name, value in {"memory_limit": memory_limit, "temp_directory": str(self.spill.path)}.items():
                 self.connection.execute(f"SET {name} = '{value.replace(QUOTE, QUOTE * 2)}'")
         except duckdb.ParserException as error:
             self.close()
@@ -88,7 +88,7 @@ class DuckDBWarehouse:
         for reader in self.readers:
             reader.close()
         self.connection.close()
-        self.spill.cleanup()
+        self.spill.close()
 
 
 def first_line(error: Exception) -> str:
