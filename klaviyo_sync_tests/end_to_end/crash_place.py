@@ -128,7 +128,10 @@ def crash_place(folder: Path, people: int, most: int = 50, **options: Any) -> It
     box = Sandbox(limits=False, consent_seconds=0.0, opt_in_process="single_opt_in", **options)
     with serve(box) as server:
         command = [sys.executable, str(WORKER), str(folder), server.url, str(most)]
-        worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # A place for temporary files of its own: what others left on this machine is looked at too, and would count as events.
+        (folder / "tmp").mkdir()
+        environment = {**os.environ, "TMPDIR": str(folder / "tmp")}
+        worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
         try:
             yield CrashPlace(folder, box, worker, people)
         finally:
