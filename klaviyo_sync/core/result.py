@@ -86,6 +86,11 @@ class Result:
         return self.read == self.accounted and self.clears.balanced and all(counts.balanced for counts in self.consent.values())
 
     @property
+    def not_taken(self) -> int:
+        """Profiles that Klaviyo did not take, or took and would not clear."""
+        return self.refused + self.failed + sum(count for kind, count in self.issues.items() if kind.code == "clear_refused")
+
+    @property
     def unknown_statements(self) -> int:
         """Statements of consent of which nothing is proven."""
         return sum(counts.unknown for counts in self.consent.values())

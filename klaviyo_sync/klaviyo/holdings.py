@@ -15,7 +15,7 @@ from klaviyo_sync.klaviyo.attribution import normal
 from klaviyo_sync.klaviyo.client import Klaviyo, Request
 from klaviyo_sync.klaviyo.limits import PROFILES
 from klaviyo_sync.klaviyo.side_by_side import side_by_side
-from klaviyo_sync.klaviyo.statuses import PER_CALL, WAITS, cut, quoted
+from klaviyo_sync.klaviyo.statuses import PER_CALL, WAITS, cut, quoted, smaller
 
 # Which identifier finds a profile first: https://help.klaviyo.com/hc/en-us/articles/12902308138011.
 RANK = ("id", "external_id", "email", "phone_number")
@@ -98,8 +98,7 @@ class Holdings:
         found = () if isinstance(answer, Rejection) else answer.resources
         for profile in found:
             self._add(profile)
-        cut_short = isinstance(answer, Rejection) or (answer.next is not None and len(found) >= PER_CALL and len(part) < PER_CALL)
-        return [part[: len(part) // 2], part[len(part) // 2 :]] if cut_short and len(part) > 1 else []
+        return smaller(part, answer)
 
     def _add(self, profile: Json) -> None:
         """Takes in a profile. When several share an identifier, each field counts that any of them may hold."""

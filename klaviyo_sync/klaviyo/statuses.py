@@ -76,8 +76,7 @@ class Statuses:
         if isinstance(answer, Rejection) and len(part) == 1:
             self.unreadable.add((identifier, part[0]))
             return []
-        cut_short = isinstance(answer, Rejection) or (answer.next is not None and len(found) >= PER_CALL and len(part) < PER_CALL)
-        return [part[: len(part) // 2], part[len(part) // 2 :]] if cut_short and len(part) > 1 else []
+        return smaller(part, answer)
 
     def _add(self, profile: Json) -> None:
         """Takes in a profile. When several share an identifier, whatever speaks against sending counts."""
@@ -107,6 +106,12 @@ def key_of(channel: Channel, identifiers: Mapping[str, str]) -> Key:
 def keys_of(identifiers: Mapping[str, str]) -> list[Key]:
     """All ways to find a person."""
     return [(identifier, normal(identifier, identifiers[identifier])) for identifier in IDENTIFIERS if identifier in identifiers]
+
+
+def smaller(part: list[str], answer: Answer | Rejection) -> list[list[str]]:
+    """What is to be asked again: both halves of a part that was refused, or whose people fill more than one page; else nothing."""
+    cut_short = isinstance(answer, Rejection) or (answer.next is not None and len(answer.resources) >= PER_CALL and len(part) < PER_CALL)
+    return [part[: len(part) // 2], part[len(part) // 2 :]] if cut_short and len(part) > 1 else []
 
 
 def quoted(value: str) -> str:

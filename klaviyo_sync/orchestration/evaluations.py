@@ -51,7 +51,7 @@ def overview(sync: Sync, instance: dg.DagsterInstance, now: datetime, to_ask: Op
     missing = [window for window in due if window not in done]
     within_reach = set(closed(windows, by, within=sync.catch_up))
     seen = newest(instance, key, LOOKED_AT)
-    failing = {name: rows for name, window in seen.items() if (rows := window.result.refused + window.result.failed)}
+    failing = {name: rows for name, window in seen.items() if (rows := window.result.not_taken)}
     last = next(iter(seen.values()), None)
     return Overview(
         due=len(due),

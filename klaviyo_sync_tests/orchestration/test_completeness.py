@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timezone
 
 from orchestration_bench import Bench, Imports
 
-from klaviyo_sync.core.result import Result
+from klaviyo_sync.core.result import IssueKind, Result
 
 FIRST, LAST = "2024-03-04-00:00", "2024-03-04-05:00"  # six windows had settled by 06:10
 
@@ -47,12 +48,13 @@ def test_windows_beyond_catch_up_are_an_error(bench_of: Callable[..., Bench]) ->
 
 
 def test_windows_with_failed_rows_are_counted_until_they_are_repaired(bench_of: Callable[..., Bench], imports: Imports) -> None:
-    """A window whose rows Klaviyo did not take keeps the check amber until it is imported without failures."""
-    imports.results[FIRST] = Result(read=10, imported=8, failed=1, refused=1)
+    """A window whose rows Klaviyo did not take, or would not clear, keeps the check amber until it is imported without failures."""
+    uncleared = Counter({IssueKind("title", "clear_refused"): 1})
+    imports.results[FIRST] = Result(read=10, imported=8, failed=1, refused=1, issues=uncleared)
     bench = bench_of()
     bench.run(FIRST, LAST)
     assert bench.check_metadata("completeness")["windows_with_failed_rows"].value == 1
-    assert bench.check_metadata("completeness")["failed_rows_by_window"].value == [[FIRST, 2]]
+    assert bench.check_metadata("completeness")["failed_rows_by_window"].value == [[FIRST, 3]]
     imports.results.clear()
     bench.run(FIRST)
     assert bench.checks("completeness") == {None: (True, "WARN")}
