@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
+from run_place import RunPlace
 
 from klaviyo_sync.core.clear_counts import ClearCounts
 from klaviyo_sync.core.errors import HaltedError, Refused
 from klaviyo_sync.core.result import Result
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import window
-from klaviyo_sync.klaviyo.client import Klaviyo
-from klaviyo_sync.klaviyo.limits import LIMITS
 from klaviyo_sync.preview_window import preview_window
-from klaviyo_sync.rejects import Rejects
 from klaviyo_sync.sandbox import Sandbox, serve
-from klaviyo_sync.sync_window import sync_windows
 from klaviyo_sync.warehouses.duckdb import DuckDBWarehouse
 
 NOW = datetime(2026, 1, 10, tzinfo=timezone.utc)
@@ -50,21 +45,8 @@ FULL = {
 }
 
 
-class Place:
-    """A warehouse file, a rejects folder and a local Klaviyo."""
-
-    def __init__(self, folder: Path, box: Sandbox, url: str) -> None:
-        self.file = folder / "warehouse.duckdb"
-        self.rejects = Rejects(str(folder / "rejects"))
-        self.box = box
-        self.url = url
-        with duckdb.connect(str(self.file)) as connection:
-            connection.execute(TABLE)
-
-    def fill(self, *rows: str) -> None:
-        """Adds rows."""
-        with duckdb.connect(str(self.file)) as connection:
-            connection.execute(f"INSERT INTO members {'' if rows[0].startswith('SELECT') else 'VALUES '}{', '.join(rows)}")
+class Place(RunPlace):
+    """A place whose sync clears."""
 
     def hold(self, id_: str, **attributes: Any) -> None:
         """Puts a profile into Klaviyo."""
@@ -77,22 +59,13 @@ class Place:
         return {name: value for name, value in self.box.profiles.attributes(number).items() if name not in ("external_id", "email")}
 
     def run(self, *keys: str, most: int = 10_000, **changes: Any) -> list[Result]:
-        """Runs the windows of these keys together. Every clear is accounted for."""
-        sync = Sync.model_validate({**SYNC, **changes})
-        with closing(DuckDBWarehouse(self.file)) as warehouse, Klaviyo("pk_x", self.url, limits=LIMITS.scaled(1e6)) as klaviyo:
-            windows = [window(sync, key) for key in keys]
-            report = sync_windows(sync, windows, warehouse, klaviyo, now=NOW, rejects=self.rejects, log=lambda _: None, most=most)
-        assert all(result.balanced for result in report.results.values())
+        """Runs the windows of these keys together."""
+        report = self.report(*keys, most=most, **changes)
         return [report.results[key] for key in keys]
 
     def writes(self) -> int:
         """How many requests to the single-profile endpoint Klaviyo has answered."""
         return sum(count for (operation, _), count in self.box.requests.items() if operation == "create_or_update_profile")
-
-    def lines(self, key: str) -> list[tuple[str, ...]]:
-        """Row, column, code and outcome of each line of a window's rejects file, sorted."""
-        with Path(self.rejects.address("members", key)).open(encoding="utf-8", newline="") as file:
-            return sorted((line["row"], line["column"], line["code"], line["outcome"]) for line in csv.DictReader(file))
 
 
 @pytest.fixture
@@ -100,7 +73,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     """A place without limits whose jobs take no time."""
     box = Sandbox(limits=False, job_seconds=0.0)
     with serve(box) as server:
-        yield Place(tmp_path, box, server.url)
+        yield Place(tmp_path, box, server.url, sync=SYNC, table=TABLE, now=NOW)
 
 
 def row(id_: str, cells: str = "NULL, NULL, NULL, NULL, NULL, NULL", at: str = f"{FIRST} 10:00Z") -> str:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
+from run_place import RunPlace
 
 from klaviyo_sync.core.consent_counts import ConsentCounts
 from klaviyo_sync.core.errors import HaltedError, Refused
-from klaviyo_sync.core.sync import Sync
-from klaviyo_sync.core.windows import window
-from klaviyo_sync.klaviyo.client import Klaviyo
-from klaviyo_sync.klaviyo.limits import LIMITS
-from klaviyo_sync.rejects import Rejects
 from klaviyo_sync.sandbox import Sandbox, serve
-from klaviyo_sync.sync_window import Report, sync_windows
-from klaviyo_sync.warehouses.duckdb import DuckDBWarehouse
+from klaviyo_sync.sync_window import Report
 
 NOW = datetime(2026, 1, 10, tzinfo=timezone.utc)
 FIRST, SECOND = "2026-01-01", "2026-01-02"
@@ -41,37 +34,12 @@ CREATE TABLE members (
 """
 
 
-class Place:
-    """A warehouse file, a rejects folder and a local Klaviyo."""
-
-    def __init__(self, folder: Path, box: Sandbox, url: str) -> None:
-        self.file = folder / "warehouse.duckdb"
-        self.rejects = Rejects(str(folder / "rejects"))
-        self.box = box
-        self.url = url
-        with duckdb.connect(str(self.file)) as connection:
-            connection.execute(TABLE)
-
-    def fill(self, *rows: str) -> None:
-        """Adds rows."""
-        with duckdb.connect(str(self.file)) as connection:
-            connection.execute(f"INSERT INTO members VALUES {', '.join(rows)}")
+class Place(RunPlace):
+    """A place whose sync maps consent."""
 
     def run(self, *keys: str, stop_above: Mapping[str, Any] | None = None, **consent: Any) -> Report:
         """Runs the windows of these keys together."""
-        sync = Sync.model_validate({**SYNC, "stop_above": stop_above or {}, "consent": {**CONSENT, **consent}})
-        warehouse = DuckDBWarehouse(self.file)
-        try:
-            with Klaviyo("pk_x", self.url, limits=LIMITS.scaled(1e6)) as klaviyo:
-                windows = [window(sync, key) for key in keys]
-                return sync_windows(sync, windows, warehouse, klaviyo, now=NOW, rejects=self.rejects, log=lambda _: None)
-        finally:
-            warehouse.close()
-
-    def lines(self, key: str) -> list[tuple[str, ...]]:
-        """Row, column, code and outcome of each line of a window's rejects file, sorted."""
-        with Path(self.rejects.address("members", key)).open(encoding="utf-8", newline="") as file:
-            return sorted((line["row"], line["column"], line["code"], line["outcome"]) for line in csv.DictReader(file))
+        return self.report(*keys, stop_above=stop_above or {}, consent={**CONSENT, **consent})
 
 
 @pytest.fixture
@@ -79,7 +47,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     """A place without limits whose jobs take no time, and where consent shows at once."""
     box = Sandbox(limits=False, job_seconds=0.0, consent_seconds=0.0)
     with serve(box) as server:
-        yield Place(tmp_path, box, server.url)
+        yield Place(tmp_path, box, server.url, sync=SYNC, table=TABLE, now=NOW)
 
 
 def test_counts_by_window_and_reasons_in_the_file(place: Place) -> None:
@@ -130,8 +98,7 @@ def test_a_consent_list_that_is_not_there(place: Place) -> None:
 def test_a_column_that_unsubscribes_everybody(place: Place) -> None:
     """When most rows say Unsubscribed, the run stops itself before anything is sent, unless the sync allows it."""
     people = f"SELECT n, 'p' || n || '@example.com', NULL, 'Unsubscribed', NULL, NULL, '{FIRST} 10:00Z' FROM range(1_500) AS _(n)"
-    with duckdb.connect(str(place.file)) as connection:
-        connection.execute(f"INSERT INTO members {people}")
+    place.fill(people)
     with pytest.raises(
         HaltedError, match=r"1,500 of the first 1,500 rows unsubscribe for email_marketing, and stop_above.unsubscribes is 50%"
     ):

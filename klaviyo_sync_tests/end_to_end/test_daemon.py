@@ -38,6 +38,18 @@ def test_downtime_a_kill_and_no_window_is_skipped(tmp_path: Path) -> None:
         assert len(place.box.profiles) == read
 
 
+def test_a_schedule_that_was_stopped_and_started_again(tmp_path: Path) -> None:
+    """Its first tick asks for every window that went by while it was stopped."""
+    with daemon_place(tmp_path / "home", HOURS) as place:
+        place.switch("start")
+        place.switch("stop")
+        place.switch("start")
+        place.pretend_downtime(1)
+        with place.daemon():
+            place.until(lambda: len(place.imported()) >= HOURS - 1)
+        assert len(place.box.profiles) == 60 * len(place.imported())
+
+
 def slots(instance: dg.DagsterInstance) -> tuple[int, int]:
     """How many slots of the pool are taken, and how many are free."""
     held = instance.event_log_storage.get_concurrency_info("klaviyo")
