@@ -92,7 +92,7 @@ def client(project: Project, ask: int) -> Iterator[Klaviyo | None]:
     try:
         key = project.klaviyo.api_key.reveal()
     except ConfigError as error:
-        raise ConfigError(f"{error} Or ask Klaviyo nothing: --ask 0.") from None
+        raise ConfigError(f"{error}; or ask Klaviyo nothing: --ask 0") from None
     with Klaviyo(key, project.klaviyo.base_url) as klaviyo:
         yield klaviyo
 
@@ -157,9 +157,9 @@ def show_consent(console: Console, previewed: Preview) -> None:
         )
     if previewed.opt_in:
         words = OPT_IN.get(previewed.opt_in, previewed.opt_in)
-        print_lines(console, [f"Subscribes without a date go through the opt-in process of the list: {words}."])
+        print_lines(console, [f"Opt-in process that subscribes without a date go through: {words}."])
     if previewed.asked and previewed.result.consent:
-        print_lines(console, [f"What would become of the consent of {which(previewed)}, by what Klaviyo holds now:"])
+        print_lines(console, [f"What would become of consent, for {which(previewed)}, by what Klaviyo holds now:"])
         print_table(
             console,
             ("channel", *WOULD),
