@@ -35,7 +35,7 @@ from klaviyo_sync.scratch import Scratch
 from klaviyo_sync.source import Source, open_source
 from klaviyo_sync.warehouses import Warehouse
 
-ENGINE_MEMORY = "128MB"
+ENGINE_MEMORY = "96MB"
 
 Log = Callable[[str], None]
 

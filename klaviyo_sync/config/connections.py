@@ -174,8 +174,8 @@ class DuckDBConnection(WarehouseConnection):
     type: Literal["duckdb"] = "duckdb"
     path: Text = Field(description="The database file, relative to the folder of klaviyo_sync.yaml.", examples=["warehouse.duckdb"])
     memory_limit: Text = Field(
-        default="64MB",
-        description="DuckDB's memory_limit while it reads; views and queries that join or sort much need more.",
+        default="256MB",
+        description="DuckDB's memory_limit while it reads; tables take little of it, views and queries that join or sort may need more.",
         examples=["1GB"],
     )
 

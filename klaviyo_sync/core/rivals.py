@@ -35,7 +35,7 @@ class Rivals:
         self.plan = plan
         self.paths = tuple(target.path for target in plan.identifiers)
         self.keys = tuple(KEY.format(path) for path in self.paths)
-        self.sieves = {path: Sieve() for path in self.paths}
+        self.sieve = Sieve(self.paths)
         self.pending: list[pa.Table] = []
         self.waiting = self.stored = False
         self.superseded: dict[int, int] = {}
@@ -48,7 +48,8 @@ class Rivals:
     def fingerprints(self, identities: pa.Table) -> dict[str, tuple[np.ndarray, Mask]]:
         """The 64-bit fingerprint of each identifier, and which rows have one."""
         self.connection.register("identities", identities.rename_columns(self.keys))
-        hashes = ", ".join(f"hash({quoted(key)})" for key in self.keys)
+        # The same text may be one row's external_id and another's e-mail: they are not the same identifier.
+        hashes = ", ".join(f"hash({quoted(key)}, {position})" for position, key in enumerate(self.keys))
         hashed = self.connection.sql(f"SELECT {hashes} FROM identities").to_arrow_table()  # noqa: S608 - names are quoted
         self.connection.unregister("identities")
         return {
@@ -59,18 +60,17 @@ class Rivals:
     def notice(self, profiles: pd.DataFrame) -> None:
         """Takes note of the identifiers of some rows, each row once, before any is asked about."""
         for path, (prints, present) in self.fingerprints(self.identities(profiles)).items():
-            self.sieves[path].notice(prints[present])
+            self.sieve.notice(path, prints[present])
 
     def all_noticed(self) -> None:
         """Says that every row was noticed; from here on rows are asked about."""
-        for sieve in self.sieves.values():
-            sieve.close()
+        self.sieve.close()
 
     def contested(self, profiles: pd.DataFrame) -> Mask:
         """Which rows may have a rival among all the rows noticed."""
         found = np.zeros(len(profiles), dtype=bool)
-        for path, (prints, present) in self.fingerprints(self.identities(profiles)).items():
-            found |= present & self.sieves[path].repeated(prints)
+        for prints, present in self.fingerprints(self.identities(profiles)).values():
+            found |= present & self.sieve.repeated(prints)
         return found
 
     def add(self, frame: pd.DataFrame, profiles: pd.DataFrame, windows: np.ndarray, contested: Mask) -> None:

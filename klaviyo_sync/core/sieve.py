@@ -1,17 +1,21 @@
-"""The sieve: which identifiers occur more than once, in memory that does not grow.
+"""The sieve: which identifiers occur more than once, in bounded memory.
 
-Two bit fields per identifier: what was seen, and what was seen again. Identifiers go in as 64-bit fingerprints, three bits
-each within one word. Different identifiers may meet in the same bits; then a row is looked at more closely for nothing
-(about one in a thousand at 2 million rows), but no identifier that occurs twice is ever missed.
+Bit fields: what was seen, for each kind of identifier, and what was seen again. Identifiers go in as 64-bit fingerprints, three
+bits each within one word. Different identifiers may meet in the same bits; then a row is looked at more closely for nothing
+(about one in a thousand at 2 million rows, one in forty at 10 million), but no identifier that occurs twice is ever missed.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 WORDS = 2**20  # of 64 bits: 8 MiB a field
+ENTRIES = 5_000_000  # with more, too many meet
+MOST_FIELDS = 4  # of one kind: 20 million rows go in without getting in each other's way
 SHIFTS = tuple(np.uint64(shift) for shift in (20, 26, 32))
 Fingerprints = npt.NDArray[np.uint64]
 
@@ -21,6 +25,7 @@ class BitField:
 
     def __init__(self) -> None:
         self.words = np.zeros(WORDS, np.uint64)
+        self.entries = 0
 
     def places(self, prints: Fingerprints) -> tuple[npt.NDArray[np.int64], Fingerprints]:
         """The word of each fingerprint, and its three bits."""
@@ -34,6 +39,7 @@ class BitField:
         """Puts fingerprints in."""
         words, bits = self.places(prints)
         np.bitwise_or.at(self.words, words, bits)
+        self.entries += len(prints)
 
     def holds(self, prints: Fingerprints) -> npt.NDArray[np.bool_]:
         """Which fingerprints are in it, or look as if they were."""
@@ -41,22 +47,44 @@ class BitField:
         return (self.words[words] & bits) == bits
 
 
-class Sieve:
-    """Tells the fingerprints that were noticed more than once."""
+class GrowingField:
+    """The same, in as many fields as it takes to keep fingerprints apart, up to MOST_FIELDS."""
 
     def __init__(self) -> None:
-        self.seen = BitField()
+        self.fields = [BitField()]
+
+    def add(self, prints: Fingerprints) -> None:
+        """Puts fingerprints in."""
+        if self.fields[-1].entries >= ENTRIES and len(self.fields) < MOST_FIELDS:
+            self.fields.append(BitField())
+        self.fields[-1].add(prints)
+
+    def holds(self, prints: Fingerprints) -> npt.NDArray[np.bool_]:
+        """Which fingerprints are in it, or look as if they were."""
+        return np.logical_or.reduce([field.holds(prints) for field in self.fields])
+
+
+class Sieve:
+    """Tells the fingerprints that were noticed more than once, of identifiers of several kinds.
+
+    Each kind has its own fields of what was seen. What was seen again is so much less that one field does for all; so two kinds must
+    not give one value the same fingerprint.
+    """
+
+    def __init__(self, kinds: Iterable[str]) -> None:
+        self.seen = {kind: GrowingField() for kind in kinds}
         self.again = BitField()
 
-    def notice(self, prints: Fingerprints) -> None:
+    def notice(self, kind: str, prints: Fingerprints) -> None:
         """Takes note of fingerprints, one for each row that has one."""
-        repeated = self.seen.holds(prints) | pd.Series(prints).duplicated(keep="first").to_numpy()
+        seen = self.seen[kind]
+        repeated = seen.holds(prints) | pd.Series(prints).duplicated(keep="first").to_numpy()
         self.again.add(prints[repeated])
-        self.seen.add(prints)
+        seen.add(prints)
 
     def close(self) -> None:
         """Ends the noticing, and gives back the memory that only it needs."""
-        del self.seen
+        self.seen.clear()
 
     def repeated(self, prints: Fingerprints) -> npt.NDArray[np.bool_]:
         """Which fingerprints were noticed more than once, or look as if they were."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from klaviyo_sync.core.query import Column, Query, Relation, columns_query
 from klaviyo_sync.scratch import Scratch
 
 BATCH_ROWS = 16_384
-MEMORY_LIMIT = "64MB"
+MEMORY_LIMIT = "256MB"
+BLOCKS_KEPT = 16 * 2**20  # bytes
 QUOTE = "'"
+MEMORY_HELD = """SELECT coalesce(sum(memory_usage_bytes) FILTER (tag = 'BASE_TABLE'), 0)::BIGINT,
+    coalesce(sum(memory_usage_bytes) FILTER (tag <> 'BASE_TABLE'), 0)::BIGINT FROM duckdb_memory()"""
 
 
 def open_duckdb(connection: Any, label: str) -> DuckDBWarehouse:  # noqa: ARG001 - a file has nobody who watches it
@@ -24,7 +28,7 @@ def open_duckdb(connection: Any, label: str) -> DuckDBWarehouse:  # noqa: ARG001
 
 
 class DuckDBWarehouse:
-    """Reads a DuckDB file. Sorting and grouping spill to disk instead of growing."""
+    """Reads a DuckDB file. Sorting and grouping may take `memory_limit`, then spill to disk; a plain table takes little of it."""
 
     dialect = "duckdb"
 
@@ -33,6 +37,8 @@ class DuckDBWarehouse:
         self.path = Path(path)
         self.notes: list[str] = []
         self.readers: list[pa.RecordBatchReader] = []
+        self.memory_limit = memory_limit
+        self.unlooked = 0
         if not self.path.is_file():
             raise ConfigError(f"DuckDB file {self.path} does not exist; correct `path` of the connection.")
         try:
@@ -40,25 +46,29 @@ class DuckDBWarehouse:
         except (duckdb.IOException, duckdb.ConnectionException) as error:
             raise Unavailable(f"DuckDB file {self.path} cannot be opened: {first_line(error)}") from None
         self.spill = Scratch()
-        self.connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
+        # One thread: what a sort needs grows with the threads, and cleaning the rows takes longer than reading them.
+        self.connection.execute("SET GLOBAL TimeZone = 'UTC'; SET preserve_insertion_order = false; SET threads = 1")
         try:
-            for name, value in {"memory_limit": memory_limit, "temp_directory": str(self.spill.path)}.items():
-                self.connection.execute(f"SET {name} = '{value.replace(QUOTE, QUOTE * 2)}'")
+            self.set(self.connection, "temp_directory", str(self.spill.path))
+            self.set(self.connection, "memory_limit", memory_limit)
         except duckdb.ParserException as error:
             self.close()
             raise ConfigError(f"memory_limit {memory_limit!r} of the connection: {first_line(error)}") from None
 
     def columns(self, relation: Relation) -> list[Column]:
         """The columns of a table, view or SELECT. Raises ConfigError when it cannot be read."""
-        described = self.run(Query(f"DESCRIBE {columns_query(relation).sql}")).fetchall()
+        described = self.run(self.connection, Query(f"DESCRIBE {columns_query(relation).sql}")).fetchall()
         return [Column(name, type_) for name, type_, *_ in described]
 
     def batches(self, query: Query) -> Iterator[pa.RecordBatch]:
         """The rows, as Arrow batches of at most BATCH_ROWS. Raises ConfigError for a wrong query, Refused when reading breaks."""
         try:
-            reader = self.run(query).to_arrow_reader(BATCH_ROWS)
-            self.readers.append(reader)
-            yield from reader
+            # A connection of its own: another query may begin before this one is read to its end.
+            with self.connection.cursor() as cursor:
+                reader = self.run(cursor, query).to_arrow_reader(BATCH_ROWS)
+                self.readers.append(reader)
+                # map, not a loop: no name here keeps the last batch alive while the next one is made.
+                yield from map(self.counted, reader)
         except duckdb.OutOfMemoryException:
             raise Refused(
                 f"DuckDB file {self.path}: this query needs more memory than the connection allows; raise its memory_limit."
@@ -69,12 +79,36 @@ class DuckDBWarehouse:
                 f"DuckDB file {self.path}: rows could not be read ({type(error).__name__}); run the query in DuckDB to see why."
             ) from None
 
-    def run(self, query: Query) -> duckdb.DuckDBPyRelation:
+    def run(self, connection: duckdb.DuckDBPyConnection, query: Query) -> duckdb.DuckDBPyRelation:
         """The query's lazy result."""
         try:
-            return self.connection.sql(query.sql, params={param.name: param.value for param in query.params} or None)
+            return connection.sql(query.sql, params={param.name: param.value for param in query.params} or None)
         except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException) as error:
             raise ConfigError(f"DuckDB refused the query: {before_the_query(error)}") from None
+
+    def counted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The batch. Blocks of the file are forgotten before there can be many: they are compressed, so less than what came out of them."""
+        self.unlooked += batch.nbytes
+        if self.unlooked > BLOCKS_KEPT // 2:
+            self.unlooked = 0
+            self.forget_blocks()
+        return batch
+
+    def forget_blocks(self) -> None:
+        """Gives back the blocks of the file that DuckDB has read and keeps until its memory is full: each is read once in a query.
+
+        A lower limit has it let go of blocks before anything else. Between two batches, with one thread, nothing else asks for memory.
+        """
+        with self.connection.cursor() as cursor:
+            blocks, others = cursor.execute(MEMORY_HELD).fetchone() or (0, 0)
+            if blocks > BLOCKS_KEPT:
+                with suppress(duckdb.OutOfMemoryException):
+                    self.set(cursor, "memory_limit", f"{others + BLOCKS_KEPT // 2}B")
+                self.set(cursor, "memory_limit", self.memory_limit)
+
+    def set(self, connection: duckdb.DuckDBPyConnection, name: str, value: str) -> None:
+        """Changes a setting of DuckDB's."""
+        connection.execute(f"SET {name} = '{value.replace(QUOTE, QUOTE * 2)}'")
 
     def estimate(self, query: Query) -> None:
         """None: a file costs nothing to read."""

@@ -150,9 +150,9 @@ def test_the_order_of_reading_does_not_matter(connection: duckdb.DuckDBPyConnect
 @settings(deadline=None, max_examples=30)
 def test_the_sieve_misses_nothing(prints: list[int], size: int, more: list[int]) -> None:
     """Whatever was noticed twice is told, in one batch or in two; what was never noticed is hardly ever."""
-    sieve = Sieve()
+    sieve = Sieve(["email"])
     for start in range(0, len(prints), size):
-        sieve.notice(np.array(prints[start : start + size], np.uint64))
+        sieve.notice("email", np.array(prints[start : start + size], np.uint64))
     sieve.close()
     asked = np.array([*prints, *more], np.uint64)
     counted = Counter(prints)
@@ -163,9 +163,9 @@ def test_the_sieve_misses_nothing(prints: list[int], size: int, more: list[int])
 def test_the_sieve_lets_go_of_nearly_all() -> None:
     """Of two million identifiers that occur once, fewer than one in a hundred is held for nothing."""
     prints = np.random.default_rng(1).integers(0, 2**64 - 1, 2_000_000, np.uint64)
-    sieve = Sieve()
+    sieve = Sieve(["email"])
     for part in np.array_split(prints, 100):
-        sieve.notice(part)
+        sieve.notice("email", part)
     assert sieve.repeated(prints).mean() < 0.01
 
 
