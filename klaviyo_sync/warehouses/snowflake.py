@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
     from snowflake.connector.cursor import SnowflakeCursor
 
-BATCH_ROWS = 10_240  # fewer than elsewhere: chunks of the result are in memory too
+BATCH_ROWS = 16_384
 TRIES = 3
 
 

@@ -1,4 +1,4 @@
-"""The chunks of a finished query's result, in their order, the next one fetched while one is at work."""
+"""The chunks of a finished query's result, in their order, one of them fetched ahead of the one that is at work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from snowflake.connector.result_batch import ResultBatch
 
 FRESH_ADDRESSES = 3
-AHEAD_BYTES = 24 * 2**20
 
 
 def fetched(cursor: SnowflakeCursor) -> Iterator[pa.Table]:
@@ -40,25 +39,23 @@ def fetched(cursor: SnowflakeCursor) -> Iterator[pa.Table]:
 
 
 def ahead(session: SnowflakeConnection, chunks: Sequence[ResultBatch]) -> Iterator[list[pa.Table]]:
-    """The rows of each chunk in a list, out of which they are to be taken: nothing here keeps them.
-
-    While one chunk is at work the next one is on its way, unless it is so large that two would be a burden.
+    """The rows of each chunk in a list, out of which they are to be taken: nothing here keeps them. While one is at work, the next one
+    is on its way; two are in memory at most.
     """
     pool = ThreadPoolExecutor(1, "snowflake-chunk")
-    coming: Future[pa.Table] | None = None
+
+    def start(chunk: ResultBatch) -> Future[pa.Table]:
+        return pool.submit(rows_of, chunk, session)
+
     try:
-        for position, chunk in enumerate(chunks):
-            parcel = [coming.result() if coming else rows_of(chunk, session)]
-            following = chunks[position + 1 : position + 2]
-            coming = pool.submit(rows_of, following[0], session) if following and is_small(following[0]) else None
+        coming = start(chunks[0])
+        for following in chunks[1:]:
+            parcel = [coming.result()]
+            coming = start(following)
             yield parcel
+        yield [coming.result()]
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def is_small(chunk: ResultBatch) -> bool:
-    """Whether the chunk may be in memory beside another one."""
-    return (chunk.uncompressed_size or 0) <= AHEAD_BYTES
 
 
 def rows_of(chunk: ResultBatch, session: SnowflakeConnection) -> pa.Table:
