@@ -13,19 +13,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-WORDS = 2**20  # of 64 bits: 8 MiB a field
-ENTRIES = 5_000_000  # with more, too many meet
-MOST_FIELDS = 4  # of one kind: 20 million rows go in without getting in each other's way
+WORDS = 2**20  # of 64 bits: 8 MiB a part
+ENTRIES = 5_000_000  # with more in one part, too many meet
+MOST_PARTS = 4  # 20 million rows go in without getting in each other's way
 SHIFTS = tuple(np.uint64(shift) for shift in (20, 26, 32))
 Fingerprints = npt.NDArray[np.uint64]
 
 
 class BitField:
-    """A set of fingerprints that may hold a few more than were put in."""
+    """A set of fingerprints that may hold a few more than were put in, in as many parts as keep them apart, up to MOST_PARTS."""
 
     def __init__(self) -> None:
-        self.words = np.zeros(WORDS, np.uint64)
-        self.entries = 0
+        self.parts = [np.zeros(WORDS, np.uint64)]
+        self.entries = 0  # of the last part
 
     def places(self, prints: Fingerprints) -> tuple[npt.NDArray[np.int64], Fingerprints]:
         """The word of each fingerprint, and its three bits."""
@@ -37,42 +37,31 @@ class BitField:
 
     def add(self, prints: Fingerprints) -> None:
         """Puts fingerprints in."""
+        if self.entries >= ENTRIES and len(self.parts) < MOST_PARTS:
+            self.parts.append(np.zeros(WORDS, np.uint64))
+            self.entries = 0
         words, bits = self.places(prints)
-        np.bitwise_or.at(self.words, words, bits)
+        np.bitwise_or.at(self.parts[-1], words, bits)
         self.entries += len(prints)
 
     def holds(self, prints: Fingerprints) -> npt.NDArray[np.bool_]:
         """Which fingerprints are in it, or look as if they were."""
         words, bits = self.places(prints)
-        return (self.words[words] & bits) == bits
-
-
-class GrowingField:
-    """The same, in as many fields as it takes to keep fingerprints apart, up to MOST_FIELDS."""
-
-    def __init__(self) -> None:
-        self.fields = [BitField()]
-
-    def add(self, prints: Fingerprints) -> None:
-        """Puts fingerprints in."""
-        if self.fields[-1].entries >= ENTRIES and len(self.fields) < MOST_FIELDS:
-            self.fields.append(BitField())
-        self.fields[-1].add(prints)
-
-    def holds(self, prints: Fingerprints) -> npt.NDArray[np.bool_]:
-        """Which fingerprints are in it, or look as if they were."""
-        return np.logical_or.reduce([field.holds(prints) for field in self.fields])
+        found = np.zeros(len(prints), dtype=bool)
+        for part in self.parts:
+            found |= (part[words] & bits) == bits
+        return found
 
 
 class Sieve:
     """Tells the fingerprints that were noticed more than once, of identifiers of several kinds.
 
-    Each kind has its own fields of what was seen. What was seen again is so much less that one field does for all; so two kinds must
+    Each kind has its own field of what was seen. What was seen again is so much less that one field does for all; so two kinds must
     not give one value the same fingerprint.
     """
 
     def __init__(self, kinds: Iterable[str]) -> None:
-        self.seen = {kind: GrowingField() for kind in kinds}
+        self.seen = {kind: BitField() for kind in kinds}
         self.again = BitField()
 
     def notice(self, kind: str, prints: Fingerprints) -> None:

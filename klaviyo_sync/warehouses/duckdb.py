@@ -49,8 +49,8 @@ class DuckDBWarehouse:
         # One thread: what a sort needs grows with the threads, and cleaning the rows takes longer than reading them.
         self.connection.execute("SET GLOBAL TimeZone = 'UTC'; SET preserve_insertion_order = false; SET threads = 1")
         try:
-            self.set(self.connection, "temp_directory", str(self.spill.path))
-            self.set(self.connection, "memory_limit", memory_limit)
+            change_setting(self.connection, "temp_directory", str(self.spill.path))
+            change_setting(self.connection, "memory_limit", memory_limit)
         except duckdb.ParserException as error:
             self.close()
             raise ConfigError(f"memory_limit {memory_limit!r} of the connection: {first_line(error)}") from None
@@ -103,12 +103,8 @@ class DuckDBWarehouse:
             blocks, others = cursor.execute(MEMORY_HELD).fetchone() or (0, 0)
             if blocks > BLOCKS_KEPT:
                 with suppress(duckdb.OutOfMemoryException):
-                    self.set(cursor, "memory_limit", f"{others + BLOCKS_KEPT // 2}B")
-                self.set(cursor, "memory_limit", self.memory_limit)
-
-    def set(self, connection: duckdb.DuckDBPyConnection, name: str, value: str) -> None:
-        """Changes a setting of DuckDB's."""
-        connection.execute(f"SET {name} = '{value.replace(QUOTE, QUOTE * 2)}'")
+                    change_setting(cursor, "memory_limit", f"{others + BLOCKS_KEPT // 2}B")
+                change_setting(cursor, "memory_limit", self.memory_limit)
 
     def estimate(self, query: Query) -> None:
         """None: a file costs nothing to read."""
@@ -123,6 +119,11 @@ class DuckDBWarehouse:
             reader.close()
         self.connection.close()
         self.spill.close()
+
+
+def change_setting(connection: duckdb.DuckDBPyConnection, name: str, value: str) -> None:
+    """Changes a setting of DuckDB's."""
+    connection.execute(f"SET {name} = '{value.replace(QUOTE, QUOTE * 2)}'")
 
 
 def first_line(error: Exception) -> str:

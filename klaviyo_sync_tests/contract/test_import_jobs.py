@@ -4,55 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta, timezone
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from scripted_klaviyo import KEY, Asked, Importing, Says, Scripted, bad_rows, batch, complete, errors, import_error, quick, serving
+from importing import counted, fates, no_threads_left, people, reasons, run, shop
+from scripted_klaviyo import KEY, Asked, Importing, Says, batch, complete, errors, import_error, quick, serving
 
 from klaviyo_sync.core.errors import Refused, Unavailable
 from klaviyo_sync.core.packing import Batch
-from klaviyo_sync.core.result import FATES, Outcome, Reason
+from klaviyo_sync.core.result import Outcome, Reason
 from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.imports import import_batches
-from klaviyo_sync.klaviyo.jobs import Patience, prepare
+from klaviyo_sync.klaviyo.jobs import Patience
 from klaviyo_sync.klaviyo.limits import LIMITS
-
-NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
-
-
-def fates(outcomes: Iterable[Outcome]) -> dict[str, str]:
-    """The fate of every row by its key; a row that comes back twice, or a loss without a reason, is an error."""
-    found: dict[str, str] = {}
-    for outcome in outcomes:
-        for row, key in enumerate(outcome.rows["key"].to_pylist()):
-            assert key not in found
-            found[key] = FATES[outcome.fates[row]]
-            assert (row in outcome.reasons) == (found[key] != "imported")
-    return found
-
-
-def counted(outcomes: Iterable[Outcome]) -> dict[str, int]:
-    """How many rows met each fate."""
-    return dict(Counter(fates(outcomes).values()))
-
-
-def reasons(outcomes: Iterable[Outcome]) -> set[Reason]:
-    """The different reasons."""
-    return {reason for outcome in outcomes for reason in outcome.reasons.values()}
-
-
-def run(script: Any, *batches: Batch, **options: Any) -> tuple[list[Outcome], Scripted]:
-    """The outcomes of importing these batches by a script, and what the server was asked."""
-    with serving(script) as server, quick(server.url) as (klaviyo, _):
-        return list(import_batches(klaviyo, iter(batches), **options)), server
-
-
-def no_threads_left() -> bool:
-    """Whether all threads of imports have ended."""
-    return not [thread for thread in threading.enumerate() if thread.name.startswith("klaviyo")]
 
 
 def test_every_row_is_imported_once() -> None:
@@ -70,142 +35,6 @@ def test_nothing_to_import() -> None:
     """Without batches there are no outcomes and no requests."""
     outcomes, server = run(Importing())
     assert (outcomes, server.asked) == ([], [])
-
-
-# The request is refused.
-
-
-def shop(*bad: str, most: int | None = None, named: bool = True) -> Importing:
-    """A Klaviyo that refuses these e-mail addresses, naming at most so many rows in one answer, or none."""
-
-    def judge(profiles: list[dict[str, Any]]) -> Says | None:
-        found = [n for n, profile in enumerate(profiles) if profile["attributes"]["email"] in bad]
-        if not found:
-            return None
-        return Says(400, bad_rows(*found[:most]) if named else errors(("/data", "Something is wrong.")))
-
-    return Importing(judge=judge)
-
-
-def people(numbers: Iterable[int]) -> list[str]:
-    """The addresses of the people of these numbers."""
-    return [f"person{n}@shop.example" for n in numbers]
-
-
-def test_one_bad_row_in_ten_thousand() -> None:
-    """One refused row stays behind with its reason; the other 9,999 are imported by one more request."""
-    outcomes, server = run(shop(*people([7_311])), batch(10_000))
-    assert counted(outcomes) == {"imported": 9_999, "refused": 1}
-    assert fates(outcomes)["row 7311"] == "refused"
-    assert reasons(outcomes) == {Reason("refused", "email", "Invalid email address")}
-    assert len(server.bodies()) == sum(outcome.requests for outcome in outcomes) == 2
-
-
-def test_only_the_first_bad_rows_are_named() -> None:
-    """When an answer names three rows at most, sending goes on until all bad rows are out, and only those."""
-    bad = {n for n in range(400) if n % 7 == 0}
-    outcomes, server = run(shop(*people(bad), most=3), batch(400))
-    assert {int(key.split()[1]) for key, fate in fates(outcomes).items() if fate == "refused"} == bad
-    assert len(server.bodies()) <= len(bad) // 3 + 20
-
-
-@pytest.mark.parametrize("most", [1, None])
-def test_every_row_is_bad(most: int | None) -> None:
-    """When every row is refused, every row comes back as refused and no job exists."""
-    script = shop(*people(range(40)), most=most)
-    outcomes, _ = run(script, batch(40))
-    assert counted(outcomes) == {"refused": 40}
-    assert script.jobs == []
-
-
-def test_halving_finds_rows_that_are_not_named() -> None:
-    """A refusal that names no row halves the batch until the bad rows stand alone."""
-    outcomes, server = run(shop(*people([3, 777]), named=False), batch(1_000))
-    assert sorted(key for key, fate in fates(outcomes).items() if fate == "refused") == ["row 3", "row 777"]
-    assert reasons(outcomes) == {Reason("refused", None, "Something is wrong.")}
-    assert len(server.bodies()) < 45
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"<html>Bad request</html>",
-        errors(("/data/attributes/profiles/data/9999/attributes/email", "No.")),
-        errors((None, "No.")),
-        errors(("/data/attributes/profiles/data", "No.")),
-    ],
-)
-def test_refusals_that_point_nowhere_end(body: object) -> None:
-    """Pages, pointers past the end and pointers to nothing name no row: the rows are refused one by one."""
-    outcomes, _ = run(Importing(judge=lambda _: Says(400, body)), batch(9))
-    assert counted(outcomes) == {"refused": 9}
-
-
-def test_a_request_that_is_refused_whatever_it_holds() -> None:
-    """When nothing is accepted and no cause is named, the run ends instead of asking twice for every row."""
-    with serving(Importing(judge=lambda _: Says(400, b"{}"))) as server, quick(server.url) as (klaviyo, _):
-        with pytest.raises(Refused, match="one by one"):
-            list(import_batches(klaviyo, [batch(10_000)]))
-        assert len(server.bodies()) < 400
-
-
-def test_too_large_a_body_is_halved() -> None:
-    """413 halves; a profile that is too large alone is refused."""
-    script = Importing(judge=lambda profiles: Says(413, b"") if len(profiles) > 30 or "title" in profiles[0]["attributes"] else None)
-    outcomes, _ = run(script, batch(100), batch(1, start=100, pad=10))
-    assert counted(outcomes) == {"imported": 100, "refused": 1}
-    assert [len(job) for job in script.jobs] == [25] * 4
-
-
-def test_conflicts_are_refusals_of_rows() -> None:
-    """A 409 that names a row takes that row out, as a 400 does."""
-    judge = shop(*people([2])).judge
-    script = Importing(judge=lambda profiles: Says(409, said.body) if (said := judge(profiles)) else None)
-    assert counted(run(script, batch(5))[0]) == {"imported": 4, "refused": 1}
-
-
-@pytest.mark.parametrize(
-    "says", [Says(400, errors(("/data/relationships/lists/data/0/id", "List does not exist."))), Says(404, errors(("/data/", "No list.")))]
-)
-def test_a_list_that_is_gone_ends_the_run(says: Says) -> None:
-    """A list that Klaviyo does not know is nobody's row: the error names the list."""
-    with serving(Importing(judge=lambda _: says)) as server, quick(server.url) as (klaviyo, _), pytest.raises(Refused, match="list Y6nRLr"):
-        list(import_batches(klaviyo, [batch(10, list_id="Y6nRLr")]))
-    assert no_threads_left()
-
-
-def test_personal_data_stays_in_reasons() -> None:
-    """Klaviyo's words go whole into the reason of the row, and without the address into the error of the run."""
-    said = errors(("/data/relationships/lists/data/0/id", "ada@shop.example may not join."))
-    with serving(Importing(judge=lambda _: Says(400, said))) as server, quick(server.url) as (klaviyo, _), pytest.raises(Refused) as raised:
-        list(import_batches(klaviyo, [batch(3, list_id="Y6nRLr")]))
-    assert "ada@" not in str(raised.value)
-    row = errors(("/data/attributes/profiles/data/0/attributes/email", "ada@shop.example is no address."))
-    outcomes, _ = run(Importing(judge=lambda profiles: Says(400, row) if len(profiles) == 3 else None), batch(3))
-    assert reasons(outcomes) == {Reason("refused", "email", "ada@shop.example is no address.")}
-
-
-# The answer is lost.
-
-
-@pytest.mark.parametrize(
-    "says", [Says(how="reset"), Says(202, b"\x00{]"), Says(202, {"data": {"id": "j"}}, how="truncated"), Says(504, b"<html>")]
-)
-def test_a_lost_answer_is_asked_for_again(says: Says) -> None:
-    """Whether or not Klaviyo took the request, sending it again is safe, and each row counts once."""
-    script = Importing()
-    first = iter([says])
-
-    def lossy(asked: Asked) -> Says:
-        answer = script(asked)
-        return next(first, answer) if asked.method == "POST" else answer
-
-    outcomes, server = run(lossy, batch(20))
-    assert counted(outcomes) == {"imported": 20}
-    assert sum(outcome.requests for outcome in outcomes) == len(server.bodies()) == 2
-
-
-# The job fails rows.
 
 
 def test_late_failures_over_many_pages() -> None:
@@ -416,63 +245,3 @@ def test_a_revoked_key_ends_the_run() -> None:
     with pytest.raises(Refused, match="401"):
         run(lambda asked: script(asked) if asked.method == "POST" else refused, batch(3))
     assert no_threads_left()
-
-
-# Before the first batch.
-
-
-def prepared(*open_jobs: dict[str, Any], ends_after: int = 10**9) -> Any:
-    """A script of an account with these open jobs, gone after so many looks."""
-    looks = [0]
-
-    def script(asked: Asked) -> Says:
-        if asked.path == "/api/accounts":
-            return Says(200, {"data": [{"type": "account", "id": "AbC123", "attributes": {}}]})
-        if asked.path.startswith("/api/lists/"):
-            return Says(200, {"data": {"type": "list", "id": "L", "attributes": {}}}) if asked.path.endswith("Y6nRLr") else Says(404)
-        assert asked.query["filter"] == 'any(status,["queued","processing"])'
-        looks[0] += 1
-        found = open_jobs if looks[0] <= ends_after else ()
-        return Says(200, {"data": [{"type": "profile-bulk-import-job", "id": "other", "attributes": job} for job in found]})
-
-    return script
-
-
-OPEN = {"status": "processing", "created_at": (NOW - timedelta(minutes=3)).isoformat()}
-
-
-def test_a_run_may_start() -> None:
-    """A good key, lists that exist and no other import: nothing stands in the way."""
-    with serving(prepared()) as server, quick(server.url) as (klaviyo, passing):
-        prepare(klaviyo, ["Y6nRLr", "Y6nRLr"], now=lambda: NOW)
-        assert passing.slept == 0
-    assert [asked.path for asked in server.asked] == ["/api/accounts", "/api/lists/Y6nRLr", "/api/profile-bulk-import-jobs"]
-
-
-def test_a_list_that_does_not_exist_is_refused_before_anything_is_sent() -> None:
-    """The error names the list."""
-    with serving(prepared()) as server, quick(server.url) as (klaviyo, _), pytest.raises(Refused, match="'NOPE01'"):
-        prepare(klaviyo, ["NOPE01"], now=lambda: NOW)
-
-
-def test_other_imports_are_waited_for() -> None:
-    """An import that is still running is waited for until it ends."""
-    with serving(prepared(OPEN, ends_after=4)) as server, quick(server.url) as (klaviyo, passing):
-        prepare(klaviyo, now=lambda: NOW)
-        assert passing.slept > 1
-
-
-@pytest.mark.parametrize("job", [OPEN, {"status": "queued"}, {"status": "queued", "created_at": "soon"}])
-def test_other_imports_that_do_not_end_are_unavailable(job: dict[str, Any]) -> None:
-    """Waiting has an end; the error says what stands in the way."""
-    with serving(prepared(job)) as server, quick(server.url) as (klaviyo, passing), pytest.raises(Unavailable, match="1 other import job"):
-        prepare(klaviyo, now=lambda: NOW)
-    assert passing.slept == pytest.approx(600, abs=31)
-
-
-def test_dead_imports_do_not_stop_everything() -> None:
-    """A job that has been open for hours is dead, and is not waited for until Klaviyo forgets it after seven days."""
-    dead = {"status": "processing", "created_at": (NOW - timedelta(hours=7)).isoformat().replace("+00:00", "Z")}
-    with serving(prepared(dead)) as server, quick(server.url) as (klaviyo, passing):
-        prepare(klaviyo, now=lambda: NOW)
-        assert passing.slept == 0

@@ -25,7 +25,6 @@ from klaviyo_sync.core.query import Column, wall_clock_bound
 from klaviyo_sync.core.reading import newest_rows, notice_all, window_positions
 from klaviyo_sync.core.result import FATES, IssueKind, Outcome, Reason, Result
 from klaviyo_sync.core.rivals import Rivals
-from klaviyo_sync.core.sieve import Sieve
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window
@@ -140,33 +139,6 @@ def test_the_order_of_reading_does_not_matter(connection: duckdb.DuckDBPyConnect
         found = newest_rows(batches(some, 7), list, PLAN, rivals, Tally(WINDOWS))
         results.append(sorted(n for part in found for n in part.frame["number"].to_numpy()[~part.held].tolist()))
     assert results[0] == results[1]
-
-
-@given(
-    prints=st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 5), max_size=60),
-    size=st.integers(1, 20),
-    more=st.lists(st.integers(0, 2**64 - 1), max_size=20),
-)
-@settings(deadline=None, max_examples=30)
-def test_the_sieve_misses_nothing(prints: list[int], size: int, more: list[int]) -> None:
-    """Whatever was noticed twice is told, in one batch or in two; what was never noticed is hardly ever."""
-    sieve = Sieve(["email"])
-    for start in range(0, len(prints), size):
-        sieve.notice("email", np.array(prints[start : start + size], np.uint64))
-    sieve.close()
-    asked = np.array([*prints, *more], np.uint64)
-    counted = Counter(prints)
-    for one, told in zip([*prints, *more], sieve.repeated(asked).tolist(), strict=True):
-        assert told or counted[one] < 2
-
-
-def test_the_sieve_lets_go_of_nearly_all() -> None:
-    """Of two million identifiers that occur once, fewer than one in a hundred is held for nothing."""
-    prints = np.random.default_rng(1).integers(0, 2**64 - 1, 2_000_000, np.uint64)
-    sieve = Sieve(["email"])
-    for part in np.array_split(prints, 100):
-        sieve.notice("email", part)
-    assert sieve.repeated(prints).mean() < 0.01
 
 
 @st.composite

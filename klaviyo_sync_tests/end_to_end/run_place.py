@@ -22,7 +22,7 @@ from klaviyo_sync.warehouses.duckdb import DuckDBWarehouse
 
 
 class RunPlace:
-    """The place of one sync of one table, both given; `now` is the moment of every run."""
+    """The place of one sync of one table, both given; `now` is the moment of every run that does not have its own."""
 
     def __init__(self, folder: Path, box: Sandbox, url: str, *, sync: Mapping[str, Any], table: str, now: datetime) -> None:
         self.file = folder / "warehouse.duckdb"
@@ -42,16 +42,26 @@ class RunPlace:
         """Adds rows to the table `members`: each in brackets, or one SELECT."""
         self.write(f"INSERT INTO members {'' if rows[0].startswith('SELECT') else 'VALUES '}{', '.join(rows)}")
 
-    def report(self, *keys: str, most: int = 10_000, **changes: Any) -> Report:
-        """Runs the windows of these keys together. Everything is accounted for."""
+    def report(self, *keys: str, now: datetime | None = None, most: int = 10_000, **changes: Any) -> Report:
+        """Runs the windows of these keys together. Everything is accounted for, and no log line holds an address."""
         sync = Sync.model_validate({**self.sync, **changes})
+        logged: list[str] = []
         with closing(DuckDBWarehouse(self.file)) as warehouse, Klaviyo("pk_x", self.url, limits=LIMITS.scaled(1e6)) as klaviyo:
             windows = [window(sync, key) for key in keys]
-            report = sync_windows(sync, windows, warehouse, klaviyo, now=self.now, rejects=self.rejects, log=lambda _: None, most=most)
+            try:
+                report = sync_windows(
+                    sync, windows, warehouse, klaviyo, now=now or self.now, rejects=self.rejects, log=logged.append, most=most
+                )
+            finally:
+                assert not any("@" in line for line in logged), "a log line holds personal data"
         assert all(result.balanced for result in report.results.values())
         return report
 
+    def rejected(self, key: str) -> list[dict[str, str]]:
+        """The lines of a window's rejects file."""
+        with Path(self.rejects.address("members", key)).open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
     def lines(self, key: str) -> list[tuple[str, ...]]:
         """Row, column, code and outcome of each line of a window's rejects file, sorted."""
-        with Path(self.rejects.address("members", key)).open(encoding="utf-8", newline="") as file:
-            return sorted((line["row"], line["column"], line["code"], line["outcome"]) for line in csv.DictReader(file))
+        return sorted((line["row"], line["column"], line["code"], line["outcome"]) for line in self.rejected(key))
