@@ -1,6 +1,5 @@
 """The checks that a profile must pass before anything is imported.
 
-A profile that is in order passes `in_order` in a few microseconds; only the others are looked at slowly, for the errors.
 Rules: https://developers.klaviyo.com/en/reference/profiles_api_overview and the profile schema of
 https://developers.klaviyo.com/en/reference/bulk_import_profiles. What is our reading of them is listed in docs/sandbox.md.
 """
@@ -25,7 +24,6 @@ NESTED = frozenset(("location", "properties"))
 
 _ATTRIBUTES = TEXTS | NESTED
 _LOCATION = PLACES | DEGREES
-_NOWHERE: dict[str, Any] = {}
 _PROFILE = frozenset(("type", "id", "attributes", "meta"))
 _META = frozenset(("patch_properties", "patch_identifiers"))
 _PATCH = frozenset(("append", "unappend", "unset"))
@@ -41,7 +39,6 @@ _PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
 
 _is_email = _EMAIL.fullmatch
 _is_phone = _PHONE.fullmatch
-_texts = "".join
 
 
 def long_integer(at: str) -> dict[str, Any]:
@@ -61,37 +58,6 @@ def phone_in_order(value: object) -> bool:
         and _is_phone(value) is not None
         and (value[1] in _CALLING_CODES or value[1:3] in _CALLING_CODES or value[1:4] in _CALLING_CODES)
     )
-
-
-def in_order(profile: Any) -> bool:
-    """Whether a profile has nothing to object to, and no null. If not, `problems` has the last word."""
-    try:
-        attributes = profile["attributes"]
-        if profile["type"] != "profile" or len(profile) != 2 or not attributes.keys() <= _ATTRIBUTES:  # noqa: PLR2004 - neither id nor meta
-            return False
-        rest: dict[str, Any] = attributes.copy()
-        location = rest.pop("location", _NOWHERE)
-        properties = rest.pop("properties", None)
-        _texts(rest.values())  # raises TypeError for what is not text
-        email = rest.get("email")
-        phone = rest.get("phone_number")
-        return (
-            (email is None or (len(email) <= MAX_EMAIL and _is_email(email) is not None))
-            and (phone is None or phone_in_order(phone))
-            and bool(email or phone or rest.get("external_id"))
-            and _location_in_order(location)
-            and (properties is None or type(properties) is dict)
-        )
-    except (AttributeError, KeyError, TypeError):
-        return False
-
-
-def _location_in_order(location: dict[str, Any]) -> bool:
-    try:
-        _texts(location.values())
-    except TypeError:
-        return not any(_location(location, ""))
-    return location.keys() <= _LOCATION
 
 
 def problems(profile: Any, at: str, *, sms: bool, needs_identifier: bool = True) -> list[dict[str, Any]]:

@@ -39,16 +39,6 @@ def identifiers(attributes: Mapping[str, Any]) -> Identifiers:
     return attributes.get("external_id") or None, email.lower() if email else None, attributes.get("phone_number") or None
 
 
-def has_nulls(attributes: Mapping[str, Any]) -> bool:
-    """Whether any attribute is null, or anything directly inside `location` and `properties`."""
-    location, properties = attributes.get("location"), attributes.get("properties")
-    return (
-        None in attributes.values()
-        or (type(location) is dict and None in location.values())
-        or (type(properties) is dict and None in properties.values())
-    )
-
-
 def without_nulls(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes less every null, also those directly inside `location` and `properties`."""
     kept = {}

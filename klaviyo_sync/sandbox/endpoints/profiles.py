@@ -8,8 +8,8 @@ from typing import Any
 
 from klaviyo_sync.sandbox.answers import Answer, ApiError, document, not_found, refusal, stamp
 from klaviyo_sync.sandbox.checks import MAX_PROFILE_BYTES, long_integer, phone_in_order, problems
-from klaviyo_sync.sandbox.integers import long_integers, may_hold_long_integers
 from klaviyo_sync.sandbox.limits import L
+from klaviyo_sync.sandbox.long_numbers import long_integers, may_hold_long_numbers
 from klaviyo_sync.sandbox.profiles import TakenError, UnknownProfileError, patched
 from klaviyo_sync.sandbox.query import Condition, Paging, bad_parameter, conditions, order, paged, sparse
 from klaviyo_sync.sandbox.request import Request
@@ -132,7 +132,7 @@ def _sent(sandbox: Sandbox, request: Request, *, needs_identifier: bool) -> tupl
     body = request.json()
     sent = body.get("data") if isinstance(body, dict) else None
     found = problems(sent, "/data", sms=sandbox.sms, needs_identifier=needs_identifier)
-    if may_hold_long_integers(request.read()):
+    if may_hold_long_numbers(request.read()):
         found += [long_integer(at) for at in long_integers(request.read())]
     if found or not isinstance(sent, dict):
         raise ApiError(found)

@@ -1,4 +1,4 @@
-"""Integers beyond 64 bits, which JSON allows and Klaviyo does not, found without looking at every number.
+"""Numbers beyond 64 bits, which JSON allows and Klaviyo does not, found without looking at every number.
 
 orjson reads such an integer as a float, so that it would pass unseen.
 """
@@ -9,13 +9,14 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-_LONG = b"9" * 19
-_DIGITS = bytes.maketrans(b"0123456789", b"9999999999")
+_LONG = (b"9" * 19, b"9e999")
+_NINES = bytes.maketrans(b"012345678E", b"999999999e")
 
 
-def may_hold_long_integers(body: bytes) -> bool:
-    """Whether the body has 19 digits in a row anywhere, numbers and texts alike: a few milliseconds for 5 MB."""
-    return _LONG in body.translate(_DIGITS)
+def may_hold_long_numbers(body: bytes) -> bool:
+    """Whether the body has 19 digits in a row anywhere, or an exponent of three, numbers and texts alike: some 10 ms for 5 MB."""
+    nines = body.translate(_NINES, b"+")
+    return any(long in nines for long in _LONG)
 
 
 def long_integers(body: bytes) -> Iterator[str]:
