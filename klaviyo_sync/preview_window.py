@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 import numpy as np
+import pyarrow as pa
 
 from klaviyo_sync.core.encoding import Encoder
 from klaviyo_sync.core.packing import import_envelope, pack
@@ -19,11 +21,12 @@ from klaviyo_sync.core.stopping import reasons_to_stop
 from klaviyo_sync.core.sync import Channel, Sync
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window
+from klaviyo_sync.engine import engine
 from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.foresight import foresee
 from klaviyo_sync.klaviyo.limits import IMPORT_PROFILE
 from klaviyo_sync.source import open_source
-from klaviyo_sync.sync_window import engine, opt_in
+from klaviyo_sync.sync_window import opt_in
 from klaviyo_sync.warehouses import Warehouse
 
 # https://developers.klaviyo.com/en/reference/bulk_import_profiles
@@ -93,7 +96,7 @@ def preview_window(
     with engine() as connection:
         encoder = Encoder(connection)
 
-        def prepared(rows: Rows) -> tuple:
+        def pieces(rows: Rows) -> Iterator[tuple[pa.Array, pa.Table]]:
             ready = prepare_rows(rows, source.plan, encoder)
             tally.add_prepared(ready, rows.windows)
             stays = rows.held.copy()
@@ -103,10 +106,10 @@ def preview_window(
                 stated.update((channel, meaning) for meaning in meanings if meaning is not None)
             examples.extend(ready.profiles.slice(0, EXAMPLES - len(examples)).to_pylist())
             seen(len(rows.frame))
-            return ready.profiles, ready.rows
+            return ready.pieces()
 
         rows = source.newest([window], Rivals(connection.cursor(), source.plan), tally)
-        for batch in pack(map(prepared, rows), import_envelope(sync.list_id)):
+        for batch in pack(chain.from_iterable(map(pieces, rows)), import_envelope(sync.list_id)):
             requests, size, profiles = requests + 1, size + batch.size, profiles + len(batch)
             if klaviyo is not None and asked < ask:
                 foreseen = foresee(klaviyo, batch.rows.slice(0, ask - asked), sync.consent)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import chain
 
 import duckdb
 import pyarrow as pa
@@ -24,6 +24,7 @@ from klaviyo_sync.core.stopping import stop_if_absurd, stop_if_wiping
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window
+from klaviyo_sync.engine import engine
 from klaviyo_sync.klaviyo.accounts import ListDetails
 from klaviyo_sync.klaviyo.clears import send_clears
 from klaviyo_sync.klaviyo.client import Klaviyo
@@ -31,11 +32,8 @@ from klaviyo_sync.klaviyo.consents import send_consent
 from klaviyo_sync.klaviyo.imports import import_batches
 from klaviyo_sync.klaviyo.jobs import prepare
 from klaviyo_sync.rejects import Rejects, RejectsFiles
-from klaviyo_sync.scratch import Scratch
 from klaviyo_sync.source import Source, open_source
 from klaviyo_sync.warehouses import Warehouse
-
-ENGINE_MEMORY = "96MB"
 
 Log = Callable[[str], None]
 
@@ -107,14 +105,14 @@ def profiles(
     """The profiles to pack, with their rows. Rejected rows and issues are counted and written down on the way."""
     encoder = Encoder(connection)
 
-    def prepared(rows: Rows) -> tuple[pa.Array, pa.Table]:
+    def pieces(rows: Rows) -> Iterator[tuple[pa.Array, pa.Table]]:
         ready = prepare_rows(rows, source.plan, encoder)
         tally.add_prepared(ready, rows.windows)
         stop_if_absurd(source.sync.stop_above, tally)
         files.add(issue_lines(rows, ready.issues, ready.rejected, source.plan))
-        return ready.profiles, ready.rows
+        return ready.pieces()
 
-    return map(prepared, source.newest(windows, Rivals(connection.cursor(), source.plan), tally))
+    return chain.from_iterable(map(pieces, source.newest(windows, Rivals(connection.cursor(), source.plan), tally)))
 
 
 def once_ready(batches: Iterator[Batch], klaviyo: Klaviyo, sync: Sync, lists: dict[str, ListDetails]) -> Iterator[Batch]:
@@ -136,21 +134,3 @@ def opt_in(sync: Sync, lists: Mapping[str, ListDetails]) -> str | None:
         return "account default, unknown"
     found = lists.get(sync.consent.list_id)
     return found.opt_in_process if found else None
-
-
-def return_memory() -> None:
-    """Has pyarrow give freed memory back at once where it can: a run is long, and its peak is what a container must hold."""
-    if "jemalloc" in pa.supported_memory_backends():
-        pa.set_memory_pool(pa.jemalloc_memory_pool())
-        pa.jemalloc_set_decay_ms(0)
-
-
-@contextmanager
-def engine() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB of our own in memory, for encoding and for rivals; what does not fit is spilled into a private folder."""
-    return_memory()
-    with Scratch() as folder:
-        config = {"memory_limit": ENGINE_MEMORY, "temp_directory": str(folder), "threads": 1}
-        with duckdb.connect(config=config) as connection:
-            connection.execute("SET TimeZone = 'UTC'; SET arrow_large_buffer_size = true; SET preserve_insertion_order = false")
-            yield connection

@@ -21,9 +21,13 @@ import pyarrow as pa
 from klaviyo_sync.core.attributes import PROPERTY
 from klaviyo_sync.core.cleaning.cells import Form, text_bytes
 from klaviyo_sync.core.frames import Mask, table_of
+from klaviyo_sync.core.packing import text_offsets
 
 # How a cell is written: quoted and escaped, quoted only, or as it is because it is JSON already.
 Writing = Literal["escape", "quote", "raw"]
+
+PIECE_ROWS = 6_144
+"""Rows whose texts are in one buffer: three of DuckDB's vectors, a few megabytes, let go of as soon as they are sent."""
 
 
 class Member(NamedTuple):
@@ -154,8 +158,8 @@ class Encoder:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
 
-    def encode(self, profiles: pd.DataFrame, forms: Mapping[str, Form], wanted: Mask | None = None) -> pa.Array:
-        """One JSON text per row, or per row wanted (large_string), each ending in a comma."""
+    def encode(self, profiles: pd.DataFrame, forms: Mapping[str, Form], wanted: Mask | None = None) -> pa.ChunkedArray:
+        """One JSON text per row, or per row wanted, each ending in a comma: large_string, in chunks of at most PIECE_ROWS."""
         table = table_of(profiles)
         names = [f"c{position}" for position in range(table.num_columns)]
         members = tuple(
@@ -167,14 +171,12 @@ class Encoder:
             cells, where = cells.append_column("wanted", pa.array(wanted)), " WHERE wanted"
         self.connection.register("cells", cells)
         try:
-            encoded = self.connection.sql(encoding_sql(members) + where).to_arrow_table().column("profile")
+            reader = self.connection.sql(encoding_sql(members) + where).to_arrow_reader(PIECE_ROWS)
+            return pa.chunked_array([piece.column(0) for piece in reader], pa.large_string())
         finally:
             self.connection.unregister("cells")
-        # Not combine_chunks where there is one: it would copy megabytes.
-        return encoded.chunk(0) if encoded.num_chunks == 1 else encoded.combine_chunks()
 
 
-def lengths(texts: pa.Array) -> np.ndarray:
+def lengths(texts: pa.ChunkedArray) -> np.ndarray:
     """Bytes of each encoded profile, without its comma."""
-    offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    return np.diff(offsets) - 1
+    return np.concatenate([np.zeros(0, np.int64), *(np.diff(text_offsets(chunk)) - 1 for chunk in texts.chunks)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -15,13 +15,20 @@ WINDOW = "window"
 
 
 class Prepared(NamedTuple):
-    """What one frame of rows became: profiles and their rows for `pack`, issues, and the positions of rejected rows.
+    """What one frame of rows became: profiles (large_string) and their rows, issues, and the positions of rejected rows.
 
     `rejected_statements` has, by channel, the positions of rows whose consent was stated but cannot go out.
     """
 
-    profiles: pa.Array
+    profiles: pa.ChunkedArray
     rows: pa.Table
     issues: pd.DataFrame
     rejected: np.ndarray
     rejected_statements: Mapping[Channel, np.ndarray]
+
+    def pieces(self) -> Iterator[tuple[pa.Array, pa.Table]]:
+        """The profiles with their rows for `pack`, chunk by chunk, so that it keeps no more of them than it needs."""
+        start = 0
+        for chunk in self.profiles.chunks:
+            yield chunk, self.rows.slice(start, len(chunk))
+            start += len(chunk)

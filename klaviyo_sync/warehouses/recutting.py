@@ -1,36 +1,37 @@
-"""Batches of one size, whatever the size of the pieces in which a warehouse sends its rows."""
+"""Batches of a size to work with, whatever the size of the pieces in which a warehouse sends its rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import numpy as np
 import pyarrow as pa
 
 
 def recut(pieces: Iterable[pa.RecordBatch | pa.Table], most: int) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of `most` rows, the last one shorter. All pieces have one schema.
+    """The same rows in batches of at most `most` rows, none of them empty. All pieces have one schema.
 
-    Rows are copied only where a batch spans pieces, and no piece is kept longer than its rows are needed.
+    Large pieces are cut evenly, without copying; small ones are joined.
     """
     held: list[pa.Table] = []
     waiting = 0
     coming = iter(pieces)
     while (piece := next(coming, None)) is not None:
-        table = (piece if isinstance(piece, pa.Table) else pa.Table.from_batches([piece])).combine_chunks()
+        table = piece if isinstance(piece, pa.Table) else pa.Table.from_batches([piece])
         del piece
-        if waiting + table.num_rows < most:
+        if waiting and waiting + table.num_rows > most:
+            yield glued(held)
+            held, waiting = [], 0
+        if table.num_rows <= most // 2:
             held.append(table)
             waiting += table.num_rows
-            continue
-        start = most - waiting
-        yield glued([*held, table.slice(0, start)])
-        held, waiting = [], (table.num_rows - start) % most
-        for position in range(start, table.num_rows - waiting, most):
-            yield from table.slice(position, most).to_batches()
-        if waiting:
-            # A slice would keep the whole piece.
-            held = [table.take(np.arange(table.num_rows - waiting, table.num_rows))]
+        elif waiting:
+            yield glued([*held, table])
+            held, waiting = [], 0
+        else:
+            table = table.combine_chunks()
+            rows = -(-table.num_rows // -(-table.num_rows // most))
+            for position in range(0, table.num_rows, rows):
+                yield from table.slice(position, rows).to_batches()
         del table
     if waiting:
         yield glued(held)

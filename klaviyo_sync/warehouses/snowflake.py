@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
     from snowflake.connector.cursor import SnowflakeCursor
 
-BATCH_ROWS = 16_384
+BATCH_ROWS = 20_480
 TRIES = 3
 
 

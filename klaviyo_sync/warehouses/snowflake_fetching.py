@@ -1,9 +1,10 @@
-"""The chunks of a finished query's result, in their order, one of them fetched ahead of the one that is at work."""
+"""The chunks of a finished query's result, in their order, the next one fetched while one is at work."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from copy import copy
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from snowflake.connector.result_batch import ResultBatch
 
 FRESH_ADDRESSES = 3
+AHEAD_BYTES = 24 * 2**20
 
 
 def fetched(cursor: SnowflakeCursor) -> Iterator[pa.Table]:
@@ -39,23 +41,30 @@ def fetched(cursor: SnowflakeCursor) -> Iterator[pa.Table]:
 
 
 def ahead(session: SnowflakeConnection, chunks: Sequence[ResultBatch]) -> Iterator[list[pa.Table]]:
-    """The rows of each chunk in a list, out of which they are to be taken: nothing here keeps them. While one is at work, the next one
-    is on its way; two are in memory at most.
+    """The rows of each chunk in a list, out of which they are to be taken: nothing here keeps them.
+
+    While one chunk is at work the next one is on its way, unless it is so large that two would be a burden.
     """
     pool = ThreadPoolExecutor(1, "snowflake-chunk")
-
-    def start(chunk: ResultBatch) -> Future[pa.Table]:
-        return pool.submit(rows_of, chunk, session)
-
+    coming: Future[ResultBatch] | None = None
     try:
-        coming = start(chunks[0])
-        for following in chunks[1:]:
-            parcel = [coming.result()]
-            coming = start(following)
+        for position, chunk in enumerate(chunks):
+            parcel = [rows_of(coming.result() if coming else chunk, session)]
+            following = chunks[position + 1 : position + 2]
+            coming = pool.submit(downloaded, following[0], session) if following and is_small(following[0]) else None
             yield parcel
-        yield [coming.result()]
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def is_small(chunk: ResultBatch) -> bool:
+    """Whether the chunk may be in memory beside another one."""
+    return (chunk.uncompressed_size or 0) <= AHEAD_BYTES
+
+
+def downloaded(chunk: ResultBatch, session: SnowflakeConnection) -> ResultBatch:
+    """The same chunk with its bytes at hand. A copy, so that they live no longer than it does."""
+    return copy(chunk).populate_data(session)
 
 
 def rows_of(chunk: ResultBatch, session: SnowflakeConnection) -> pa.Table:

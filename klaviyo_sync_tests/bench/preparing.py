@@ -41,9 +41,10 @@ def bodies(warehouse: Any, keys: dict[str, Any]) -> Iterator[int]:
     from klaviyo_sync.core.sync import Sync
     from klaviyo_sync.core.tally import Tally
     from klaviyo_sync.core.windows import Window
+    from klaviyo_sync.engine import engine
     from klaviyo_sync.rejects import Rejects
     from klaviyo_sync.source import open_source
-    from klaviyo_sync.sync_window import engine, profiles
+    from klaviyo_sync.sync_window import profiles
 
     source = open_source(Sync.model_validate(keys), warehouse, NOW)
     windows = [Window("all", START, NOW, first=True)]

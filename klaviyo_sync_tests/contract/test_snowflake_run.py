@@ -22,8 +22,8 @@ from klaviyo_sync.sandbox import serve as serve_klaviyo
 from klaviyo_sync.sync_window import Report, sync_windows
 from snowflake_server import Answer, Server, serve
 
-ROWS = 20_000
-CHUNK = 1_000
+ROWS = 60_000
+CHUNK = 3_000
 DAY = "2026-01-01"
 
 

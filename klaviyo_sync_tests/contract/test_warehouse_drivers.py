@@ -25,7 +25,8 @@ from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import window
 from klaviyo_sync.rejects import Rejects
 from klaviyo_sync.source import open_source
-from klaviyo_sync.sync_window import engine, profiles
+from klaviyo_sync.engine import engine
+from klaviyo_sync.sync_window import profiles
 from klaviyo_sync.warehouses import connect
 sync = Sync.model_validate(dict(name="people", connection="local", dataset="people", modified_at="changed", frequency="daily",
                                 start="2026-01-01", profile=dict(external_id="id")))

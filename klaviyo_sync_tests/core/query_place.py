@@ -14,8 +14,8 @@ from klaviyo_sync.core.rivals import Rivals
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window, window
+from klaviyo_sync.engine import engine
 from klaviyo_sync.source import Source, open_source
-from klaviyo_sync.sync_window import engine
 from klaviyo_sync.warehouses.duckdb import DuckDBWarehouse
 
 NOW = datetime(2026, 6, 1, tzinfo=timezone.utc)

@@ -41,8 +41,8 @@ from klaviyo_sync.core.profiles import WINDOW, prepare_rows
 from klaviyo_sync.core.query import window_query
 from klaviyo_sync.core.reading import Rows
 from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.engine import engine
 from klaviyo_sync.source import open_source
-from klaviyo_sync.sync_window import engine
 from klaviyo_sync.warehouses.duckdb import DuckDBWarehouse
 
 CASES = Path(__file__).parent.parent / "cases"

@@ -61,8 +61,7 @@ def made(words: list[str | None], emails: list[str] | None = None) -> Prepared:
 def prepared(words: list[str | None]) -> pa.Table:
     """The rows of a batch made of two such pieces."""
     ready = made(words)
-    again = (ready.profiles, ready.rows)
-    return next(pack([again, again], import_envelope())).rows
+    return next(pack([*ready.pieces(), *ready.pieces()], import_envelope())).rows
 
 
 def test_the_columns() -> None:

@@ -18,9 +18,10 @@ from row_cases import exact
 
 from klaviyo_sync.core.attributes import ATTRIBUTES
 from klaviyo_sync.core.cleaning.cells import Form
-from klaviyo_sync.core.encoding import Encoder, lengths
+from klaviyo_sync.core.encoding import PIECE_ROWS, Encoder, lengths
 from klaviyo_sync.core.frames import series
-from klaviyo_sync.sync_window import engine
+from klaviyo_sync.core.prepared import Prepared
+from klaviyo_sync.engine import engine
 
 MARKS = ["", " ", '"', "\\", '\\"', "'", "''", "\n\r\t", "\x00", "\x1f", "\x7f", "\u2028", "\ufeff", "é", "😀", "e\u0301"]
 NASTY = [*MARKS, "null", "{}", "},", "$1", "%s", "; --"]
@@ -132,11 +133,17 @@ def test_encoder_against_plain_python(connection: duckdb.DuckDBPyConnection, mad
 
 
 def test_order_is_kept(connection: duckdb.DuckDBPyConnection) -> None:
-    """However many rows a frame has, profiles come in the order of its rows."""
+    """However many rows a frame has, profiles come in the order of its rows, in pieces of a size that keep their rows beside them."""
     cells = pa.array([str(number) for number in range(300_000)])
     encoded = Encoder(connection).encode(pd.DataFrame({"external_id": series(cells)}), {"external_id": "text"})
     expected = [f'{{"type":"profile","attributes":{{"external_id":"{number}"}}}},' for number in range(300_000)]
     assert encoded.to_pylist() == expected
+    assert max(len(chunk) for chunk in encoded.chunks) <= PIECE_ROWS
+    rows = pa.table({"text": expected})
+    pieces = list(Prepared(encoded, rows, pd.DataFrame(), np.zeros(0), {}).pieces())
+    assert [text for texts, _ in pieces for text in texts.to_pylist()] == expected
+    assert [text for _, beside in pieces for text in beside["text"].to_pylist()] == expected
+    assert all(len(texts) == len(beside) for texts, beside in pieces)
 
 
 def test_decimals_keep_their_digits(connection: duckdb.DuckDBPyConnection) -> None:

@@ -12,7 +12,7 @@ from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.rivals import Rivals
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window, window
-from klaviyo_sync.sync_window import engine
+from klaviyo_sync.engine import engine
 
 
 def test_the_first_window_reaches_back(opens: Opens) -> None:

@@ -28,7 +28,7 @@ from klaviyo_sync.core.rivals import Rivals
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window
-from klaviyo_sync.sync_window import engine
+from klaviyo_sync.engine import engine
 
 BEGIN = datetime(2026, 1, 1, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)

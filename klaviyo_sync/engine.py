@@ -1,0 +1,40 @@
+"""The DuckDB that a run works with, and how it keeps memory small."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+import pyarrow as pa
+
+from klaviyo_sync.scratch import Scratch
+
+ENGINE_MEMORY = "96MB"
+M_ARENA_MAX = -8  # of glibc's malloc.h
+
+
+@contextmanager
+def engine() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB of our own in memory, for encoding and for rivals; what does not fit is spilled into a private folder."""
+    return_memory()
+    with Scratch() as folder:
+        config = {"memory_limit": ENGINE_MEMORY, "temp_directory": str(folder), "threads": 1}
+        with duckdb.connect(config=config) as connection:
+            connection.execute("SET TimeZone = 'UTC'; SET arrow_large_buffer_size = true; SET preserve_insertion_order = false")
+            yield connection
+
+
+def return_memory() -> None:
+    """Has freed memory given back, or used again, where that can be set: a run is long, and its peak is what a container must hold.
+
+    pyarrow gives back at once what it frees. glibc keeps one heap for all threads: with one each, what a thread that fetches or sends
+    has freed would be of use to no other.
+    """
+    if "jemalloc" in pa.supported_memory_backends():
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
+        pa.jemalloc_set_decay_ms(0)
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):  # other C libraries have none
+        mallopt(M_ARENA_MAX, 1)
