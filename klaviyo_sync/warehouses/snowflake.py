@@ -1,4 +1,4 @@
-"""Snowflake, through dagster-snowflake: rows come as Arrow chunks, one of them fetched ahead, and leave with one schema."""
+"""Snowflake, through dagster-snowflake: rows come as Arrow chunks, the next one downloaded ahead, and leave with one schema."""
 
 from __future__ import annotations
 
