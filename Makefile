@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check bench clean
+.PHONY: help setup demo dev test check second-opinion bench clean
 
 BIN := .venv/bin
 PORT ?= 3000
@@ -7,7 +7,7 @@ WAREHOUSE ?= duckdb
 PYTEST_ARGS ?=
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/.ready-dev ## install everything into .venv (the others do it by themselves)
 
@@ -32,12 +32,21 @@ check: .venv/.ready-dev ## what CI runs: style, types, layers, tests
 	@$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory test
 
+second-opinion: .venv/.ready-dev .venv-bqemulator/.ready ## the shared warehouse tests on bqemulator, another BigQuery than our own
+	@KLAVIYO_SYNC_TEST_BQEMULATOR=.venv-bqemulator/bin/bqemulator $(BIN)/python -m pytest -k bigquery-emulator -rx $(PYTEST_ARGS)
+
 bench: .venv/.ready-dev ## throughput and memory, beside other ways to do the same
 	@cd klaviyo_sync_tests && ../$(BIN)/python -m bench
 
 clean: ## take away the demo and the caches; Dagster's history in .dagster stays, it is the record of what was imported
 	rm -rf .demo .pytest_cache .hypothesis .ruff_cache .import_linter_cache .tmp_dagster_home_*
 	find klaviyo_sync klaviyo_sync_tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# It insists on DuckDB's spatial extension, which it would download; PyPI has it for DuckDB 1.5.5. It forgets to ask for numpy.
+.venv-bqemulator/.ready: Makefile
+	@python3 -m venv .venv-bqemulator
+	@.venv-bqemulator/bin/pip install --quiet bqemulator==1.4.0 duckdb==1.5.5 duckdb-extension-spatial==1.5.5 duckdb-extensions numpy
+	@touch $@
 
 .venv/.ready: pyproject.toml .ci/set-up
 	@echo "Installing into .venv; this takes a minute or two, once."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -52,6 +52,7 @@ class BigQueryBackend:
     """The local server, over the Storage Read API."""
 
     name = "bigquery"
+    deviations: Mapping[str, str] = {}
     rest = False
 
     def missing(self) -> str | None:
@@ -78,6 +79,7 @@ class BigQueryAccount:
     """A real account: KLAVIYO_SYNC_TEST_BIGQUERY holds a connection's keys as JSON. It may make datasets in its project."""
 
     name = "bigquery-account"
+    deviations: Mapping[str, str] = {}
 
     def missing(self) -> str | None:
         """The variable, when it is not set."""

@@ -49,6 +49,7 @@ class DuckDBBackend:
     """Files of its own."""
 
     name = "duckdb"
+    deviations: Mapping[str, str] = {}
 
     def missing(self) -> str | None:
         """Never: it ships with the product."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -58,6 +58,7 @@ class SnowflakeBackend:
     """The local server, over the real driver."""
 
     name = "snowflake"
+    deviations: Mapping[str, str] = {}
 
     def missing(self) -> str | None:
         """fakesnow, which the local server stands on, needs Python 3.11."""
@@ -79,6 +80,7 @@ class SnowflakeAccount:
     """A real account: KLAVIYO_SYNC_TEST_SNOWFLAKE holds a connection's keys as JSON. Its role may CREATE SCHEMA in its database."""
 
     name = "snowflake-account"
+    deviations: Mapping[str, str] = {}
 
     def missing(self) -> str | None:
         """The variable, when it is not set."""

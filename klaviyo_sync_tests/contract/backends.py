@@ -48,9 +48,10 @@ class Place(Protocol):
 
 
 class Backend(Protocol):
-    """A warehouse of the suite."""
+    """A warehouse of the suite. `deviations` are tests in which it is known to differ from the real one, by parts of their names."""
 
     name: str
+    deviations: Mapping[str, str]
 
     def missing(self) -> str | None:
         """Why it cannot be tried here, or None."""
@@ -69,6 +70,7 @@ BACKENDS = {
     "bigquery": "backend_bigquery:BigQueryBackend",
     "bigquery-rest": "backend_bigquery:BigQueryOverRest",
     "bigquery-account": "backend_bigquery:BigQueryAccount",
+    "bigquery-emulator": "backend_bqemulator:BigQueryEmulator",
 }
 
 

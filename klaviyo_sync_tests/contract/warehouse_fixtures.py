@@ -30,6 +30,9 @@ def place(request: pytest.FixtureRequest, places: ExitStack) -> Place:
         pytest.skip(missing)
     if chosen.name not in OPENED:
         OPENED[chosen.name] = places.enter_context(chosen.opened())
+    for part, reason in chosen.deviations.items():
+        if part in request.node.nodeid:
+            request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
     return OPENED[chosen.name]
 
 
