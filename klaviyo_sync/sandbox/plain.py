@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from msgspec import UNSET, DecodeError, Raw, Struct, UnsetType
+from msgspec import UNSET, DecodeError, Raw, Struct, UnsetType, defstruct
 from msgspec.json import Decoder
 
-from klaviyo_sync.sandbox.checks import MAX_PROFILE_BYTES, email_in_order, phone_in_order
+from klaviyo_sync.sandbox.checks import DEGREES, MAX_PROFILE_BYTES, PLACES, TEXTS, email_in_order, phone_in_order
 from klaviyo_sync.sandbox.jobs import Row
 from klaviyo_sync.sandbox.long_numbers import may_hold_long_numbers
 
@@ -24,36 +24,28 @@ class _NotPlainError(Exception):
     """A profile that must be looked at."""
 
 
-class Location(Struct, forbid_unknown_fields=True, gc=False):
-    """The shape of `location` without nulls."""
+_TEXT: Any = str | UnsetType
+_DEGREE: Any = str | float | UnsetType
 
-    address1: str | UnsetType = UNSET
-    address2: str | UnsetType = UNSET
-    city: str | UnsetType = UNSET
-    country: str | UnsetType = UNSET
-    region: str | UnsetType = UNSET
-    zip: str | UnsetType = UNSET
-    timezone: str | UnsetType = UNSET
-    ip: str | UnsetType = UNSET
-    latitude: str | float | UnsetType = UNSET
-    longitude: str | float | UnsetType = UNSET
+Location: Any = defstruct(
+    "Location",
+    [*((name, _TEXT, UNSET) for name in sorted(PLACES)), *((name, _DEGREE, UNSET) for name in sorted(DEGREES))],
+    forbid_unknown_fields=True,
+    gc=False,
+)
+"""The shape of `location` without nulls."""
 
-
-class Attributes(Struct, forbid_unknown_fields=True, gc=False):
-    """The shape of a profile's attributes without nulls."""
-
-    email: str | UnsetType = UNSET
-    phone_number: str | UnsetType = UNSET
-    external_id: str | UnsetType = UNSET
-    _kx: str | UnsetType = UNSET
-    first_name: str | UnsetType = UNSET
-    last_name: str | UnsetType = UNSET
-    organization: str | UnsetType = UNSET
-    locale: str | UnsetType = UNSET
-    title: str | UnsetType = UNSET
-    image: str | UnsetType = UNSET
-    location: Location | UnsetType = UNSET
-    properties: dict[str, Raw] = {}
+Attributes: Any = defstruct(
+    "Attributes",
+    [
+        *((name, _TEXT, UNSET) for name in sorted(TEXTS)),
+        ("location", Location | UnsetType, UNSET),
+        ("properties", dict[str, Raw], {}),
+    ],
+    forbid_unknown_fields=True,
+    gc=False,
+)
+"""The shape of a profile's attributes without nulls."""
 
 
 class Profile(Struct, forbid_unknown_fields=True, gc=False):
