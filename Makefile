@@ -22,15 +22,15 @@ endif
 dev: .venv/.ready ## the same, and then the Dagster UI on PORT (3000), until Ctrl-C
 	@$(BIN)/python -m klaviyo_sync.demo --serve --port $(PORT)
 
-test: .venv/.ready-dev ## tests; PYTEST_ARGS="-k windows" for some of them
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: .venv/.ready-dev ## tests but the long ones, in parallel; PYTEST_ARGS="-k windows" for some of them
+	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not long" $(PYTEST_ARGS)
 
-check: .venv/.ready-dev ## what CI runs: style, types, layers, tests
+check: .venv/.ready-dev ## style, types, layers, all tests, with many examples of each property
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 	@$(BIN)/lint-imports
-	@$(MAKE) --no-print-directory test
+	@$(BIN)/python -m pytest -n auto --dist loadgroup --hypothesis-profile=long $(PYTEST_ARGS)
 
 second-opinion: .venv/.ready-dev .venv-bqemulator/.ready ## the shared warehouse tests on bqemulator, another BigQuery than our own
 	@KLAVIYO_SYNC_TEST_BQEMULATOR=.venv-bqemulator/bin/bqemulator $(BIN)/python -m pytest -k bigquery-emulator -rx $(PYTEST_ARGS)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema
@@ -23,8 +23,6 @@ PORTS = 65_535
 # https://docs.cloud.google.com/bigquery/docs/labels-intro
 LABEL_LENGTH = 63
 LABEL = rf"[\w-]{{0,{LABEL_LENGTH}}}"
-
-C = TypeVar("C", bound="WarehouseConnection")
 
 
 def text(value: object) -> object:
@@ -131,7 +129,7 @@ class WarehouseConnection(Model):
     files: ClassVar[tuple[str, ...]] = ()
     name: str
 
-    def resolved(self: C, environ: Mapping[str, str] | None = None) -> C:  # noqa: PYI019 (typing.Self is younger than Python 3.10)
+    def resolved(self, environ: Mapping[str, str] | None = None) -> Self:
         """The same connection with the values of its variables; secrets are texts whose repr hides them.
 
         Raises ConfigError, with one line for each, when variables are not set or hold what they must not.
