@@ -19,7 +19,11 @@ from klaviyo_sync.sync_window import Report
 pytestmark = [pytest.mark.filterwarnings("ignore::dagster.PreviewWarning"), pytest.mark.filterwarnings("ignore::dagster.BetaWarning")]
 
 FATES = ("imported", "refused", "failed", "unknown")
-MATRIX = [pytest.param(case, where, id=f"{case.name}-{where}") for case in CASES for where in case.where]
+MATRIX = [
+    pytest.param(case, where, id=f"{case.name}-{where}", marks=() if where == case.where[0] else pytest.mark.long)
+    for case in CASES
+    for where in case.where
+]
 Metadata = dict[str, Any]
 
 
