@@ -38,10 +38,10 @@ class Commands(click.Group):
 )
 @click.pass_context
 def main(ctx: click.Context, config: Path | None) -> None:
-    """Keeps Klaviyo profiles true to a warehouse. Variables are also read from .env, as `dagster dev` does."""
+    """Keeps Klaviyo profiles true to a warehouse. Variables are also read from .env, which wins over the shell, as in Dagster."""
     from dotenv import load_dotenv  # noqa: PLC0415 - comes with dagster, and only commands need it
 
-    load_dotenv(ENV_FILE)
+    load_dotenv(ENV_FILE, override=True)
     ctx.obj = config
 
 

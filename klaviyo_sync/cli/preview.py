@@ -60,14 +60,17 @@ def preview(ctx: click.Context, sync: str, key: str, *, ask: int, examples: bool
         raise click.BadParameter(f"there is no sync {sync}; {f'did you mean {near[0]}?' if near else 'there are: ' + ', '.join(names)}")
     chosen = window(found, key)
     console = make_console()
-    previewed = read(project, found, chosen, ask, make_console(stderr=True))
+    with client(project, ask) as klaviyo:
+        if klaviyo is not None:
+            print_lines(console, [f"Klaviyo at {project.klaviyo.base_url}: {klaviyo.account()}"])
+        previewed = read(project, found, chosen, klaviyo, ask=ask, console=make_console(stderr=True))
     show(console, found, chosen, previewed)
     if examples:
         print_lines(console, previewed.examples)
     ctx.exit(1 if found.tolerance.rejected.exceeded_by(previewed.result.rejected, previewed.result.read) else 0)
 
 
-def read(project: Project, sync: Sync, chosen: Window, ask: int, console: Console) -> Preview:
+def read(project: Project, sync: Sync, chosen: Window, klaviyo: Klaviyo | None, *, ask: int, console: Console) -> Preview:
     """The preview, with a count of the rows on a terminal while they are read."""
     from klaviyo_sync.preview_window import preview_window  # noqa: PLC0415 - pandas and the warehouse's driver
     from klaviyo_sync.warehouses import connect  # noqa: PLC0415
@@ -76,7 +79,7 @@ def read(project: Project, sync: Sync, chosen: Window, ask: int, console: Consol
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("rows", total=None)
         warehouse = connect(project.connections[sync.connection].resolved(os.environ), f"klaviyo_sync preview {sync.name} {chosen.key}")
-        with closing(warehouse), client(project, ask) as klaviyo:
+        with closing(warehouse):
             now = datetime.now(timezone.utc)
             return preview_window(sync, chosen, warehouse, klaviyo, ask=ask, now=now, seen=lambda rows: progress.advance(task, rows))
 

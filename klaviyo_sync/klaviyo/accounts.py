@@ -17,6 +17,9 @@ class Account:
     timezone: str
     test_account: bool
 
+    def __str__(self) -> str:
+        return f"{'test account' if self.test_account else 'account'} {self.id} {self.name}".strip()
+
 
 @dataclass(frozen=True)
 class ListDetails:

@@ -74,12 +74,18 @@ class Klaviyo:
         self._request_seconds = request_seconds
         self._sleep = sleep
         self._jitter = jitter
+        self._account: Account | None = None
 
     def __enter__(self) -> Klaviyo:  # noqa: PYI034 (typing.Self is younger than Python 3.10)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._transport.close()
+
+    @property
+    def base_url(self) -> str:
+        """The address that is asked."""
+        return self._transport.base_url
 
     def pause(self, seconds: float, stop: Event | None = None) -> None:
         """Returns after so many seconds, looking up often enough to leave soon once `stop` is set.
@@ -146,8 +152,10 @@ class Klaviyo:
             request = Request(request.endpoint, address=address)
 
     def account(self) -> Account:
-        """The account that the key opens; may be asked at most 15 times a minute. Errors as for `request`."""
-        return account_in(self.request(Request(ACCOUNTS)))
+        """The account that the key opens, asked once: Klaviyo answers 15 times a minute. Errors as for `request`."""
+        if self._account is None:
+            self._account = account_in(self.request(Request(ACCOUNTS)))
+        return self._account
 
     def list_details(self, list_id: str) -> ListDetails:
         """The list of this id. Errors as for `request`; `Refused` also when the account has no such list."""
