@@ -91,7 +91,7 @@ def read_project(
 
 
 def read_klaviyo(document: Document, problems: Problems, environ: Mapping[str, str]) -> tuple[KlaviyoSettings | None, tuple[str, ...]]:
-    """The account's settings, and notes about them."""
+    """The account's settings, and notes about them. An account whose variable is not set is an error."""
     value = document.value.get("klaviyo")
     if not isinstance(value, dict):
         found = f"found {shown(value)}, " if "klaviyo" in document.value else "is missing: "
@@ -100,7 +100,10 @@ def read_klaviyo(document: Document, problems: Problems, environ: Mapping[str, s
         )
         return None, ()
     address, note = read_base_url(document, problems, environ)
-    settings = validated(KlaviyoSettings, {**value, "base_url": address}, document, problems, at=("klaviyo",))
+    plain = {**value, "base_url": address}
+    if isinstance(account := plain.get("account"), Env):
+        plain["account"] = resolved(account, document, problems, environ)
+    settings = validated(KlaviyoSettings, plain, document, problems, at=("klaviyo",))
     return settings, (note,) if note else ()
 
 
