@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Self
 
 from upath import UPath
 
@@ -60,7 +60,7 @@ class RejectsFiles:
         self.draft = Scratch()
         self.started: set[int] = set()
 
-    def __enter__(self) -> RejectsFiles:  # noqa: PYI034 - typing.Self is younger than Python 3.10
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -73,15 +73,15 @@ def refuse_overruled_sandbox(address: str, shell: Mapping[str, str]) -> None:
     `.env` wins over the shell, in Dagster and here. Whoever exported a sandbox's address does not expect the real Klaviyo to be asked.
     """
     exported = shell.get(BASE_URL, "")
-    if on_this_machine(exported) and not on_this_machine(address):
+    if is_on_this_machine(exported) and not is_on_this_machine(address):
         raise ConfigError(
             f"{BASE_URL} is {exported} in the shell, but .env replaces it, so that {address} would be asked. "
             f"Set {BASE_URL} in .env, or take it out of the shell."
         )
 
 
-def on_this_machine(address: str) -> bool:
-    """Whether an address is one of this machine."""
+def is_on_this_machine(address: str) -> bool:
+    """Whether an address is on this machine, as a sandbox's is and Klaviyo's own is not."""
     try:
         return is_loopback(urlsplit(address).hostname or "")
     except ValueError:

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema
 
@@ -21,8 +21,6 @@ PORTS = 65_535
 # https://docs.cloud.google.com/bigquery/docs/labels-intro
 LABEL_LENGTH = 63
 LABEL = rf"[\w-]{{0,{LABEL_LENGTH}}}"
-
-C = TypeVar("C", bound="WarehouseConnection")
 
 
 def text(value: object) -> object:
@@ -81,11 +79,6 @@ def check_endpoint(value: object) -> object:
         raise ValueError("expected an address that begins with https://; plain http only for this machine") from None
 
 
-def is_on_this_machine(address: str) -> bool:
-    """Whether an address is on this machine, as a sandbox's is and Klaviyo's own is not."""
-    return is_loopback(urlsplit(address).hostname or "")
-
-
 def account_id(value: object) -> str:
     """The id of a Klaviyo account."""
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9]+", value, re.ASCII):
@@ -126,7 +119,7 @@ class WarehouseConnection(Model):
     files: ClassVar[tuple[str, ...]] = ()
     name: str
 
-    def resolved(self: C, environ: Mapping[str, str] | None = None) -> C:  # noqa: PYI019 (typing.Self is younger than Python 3.10)
+    def resolved(self, environ: Mapping[str, str] | None = None) -> Self:
         """The same connection with the values of its variables; secrets are texts whose repr hides them.
 
         Raises ConfigError, with one line for each, when variables are not set or hold what they must not.

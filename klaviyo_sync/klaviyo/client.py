@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from threading import Event
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from urllib.parse import quote, urljoin
 
 from klaviyo_sync.core.errors import Refused, Unavailable
@@ -79,7 +79,7 @@ class Klaviyo:
         self._sleep = sleep
         self._jitter = jitter
 
-    def __enter__(self) -> Klaviyo:  # noqa: PYI034 (typing.Self is younger than Python 3.10)
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from threading import Condition, Event, Thread
 from types import TracebackType
+from typing import Self
 
 from klaviyo_sync.core.packing import Batch
 from klaviyo_sync.core.result import Outcome
@@ -70,7 +71,7 @@ class _Run:
         work = [self._send] * senders + [self._watch] + [self._read] * READERS
         self._threads = [Thread(target=self._guarded, args=(one,), name=f"klaviyo{one.__name__}", daemon=True) for one in work]
 
-    def __enter__(self) -> _Run:  # noqa: PYI034 (typing.Self is younger than Python 3.10)
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self

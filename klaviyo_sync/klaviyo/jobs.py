@@ -142,7 +142,7 @@ def unfinished(klaviyo: Klaviyo, since: datetime, stop: Event | None) -> list[st
 def created(job: Json, otherwise: datetime) -> datetime:
     """When a job was created; `otherwise` when it does not say so."""
     try:
-        moment = datetime.fromisoformat(text(job.get("created_at")).replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(text(job.get("created_at")))
     except ValueError:
         return otherwise
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)

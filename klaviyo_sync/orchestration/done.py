@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from klaviyo_sync.config import KlaviyoSettings
-from klaviyo_sync.config.connections import is_on_this_machine
+from klaviyo_sync.config.addresses import is_on_this_machine
 from klaviyo_sync.core.coverage import BEGINNING, Coverage, span_of, uncovered
 from klaviyo_sync.core.ledger import ANYWHERE, Destination, Ledger, expanded
 from klaviyo_sync.core.provenance import dataset_id

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from how_many import examples
 from klaviyo_sync.core.attributes import ATTRIBUTES
 from klaviyo_sync.core.cleaning import Cleaned, cleaner_for_attribute, cleaner_for_phone, cleaner_for_property
 from klaviyo_sync.core.dialects import BLANKS, Kind
@@ -132,7 +133,7 @@ def test_any_column_for_any_attribute(path: str, data: st.DataObject, zone: Zone
 
 @pytest.mark.parametrize("declared", PROPERTY_TYPES)
 @given(data=st.data(), zone=st.sampled_from(ZONES))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_any_column_for_any_property(declared: PropertyType | None, data: st.DataObject, zone: ZoneInfo) -> None:
     """Any column may fill a property of any type: a cell goes out, is blank, or has an issue."""
     kind, cells = data.draw(st.composite(column)())

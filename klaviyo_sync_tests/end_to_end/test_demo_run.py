@@ -23,6 +23,7 @@ from klaviyo_sync.demo.warehouse import OPTED_OUT
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 240
+DEMO = pytest.mark.xdist_group("demo")
 NOW = datetime(2026, 11, 24, 0, 30, tzinfo=timezone.utc)
 
 
@@ -73,6 +74,7 @@ def windows_in_the_ui(port: int) -> dict[str, dict[str, int]]:
     return {node["assetKey"]["path"][-1]: node["partitionStats"] for node in nodes if node["partitionStats"]}
 
 
+@DEMO
 def test_the_demo_adds_up(ended: Ended) -> None:
     """Every sync's counts are those that the sample foretells, and what Klaviyo holds is what the warehouse holds."""
     syncs = list((REPOSITORY / "syncs").glob("*.yaml"))
@@ -82,17 +84,20 @@ def test_the_demo_adds_up(ended: Ended) -> None:
     assert len(re.findall(r"as in the warehouse$", ended.told, re.MULTILINE)) == 5, ended.told
 
 
+@DEMO
 def test_who_opted_out_stays_out(ended: Ended) -> None:
     """Nobody who said no to Klaviyo itself is brought back by a warehouse that goes on to say Subscribe."""
     assert len(re.findall(r"opts out of it by their own hand", ended.told)) == len(OPTED_OUT), ended.told
     assert len(re.findall(r"stays out \(\w+", ended.told)) == len(OPTED_OUT), ended.told
 
 
+@DEMO
 def test_the_demo_warns_of_nothing(ended: Ended) -> None:
     """Whoever tries it first reads about imports, not about Dagster's previews."""
     assert "Warning" not in ended.told
 
 
+@DEMO
 def test_the_demo_shows_where_the_other_rows_are(ended: Ended) -> None:
     """The rejects files that it names are there, for their owner."""
     files = re.findall(r"every one of these rows, with its key: (\S+)", ended.told)
@@ -100,12 +105,14 @@ def test_the_demo_shows_where_the_other_rows_are(ended: Ended) -> None:
     assert all(Path(file).is_file() for file in files)
 
 
+@DEMO
 def test_the_ui_shows_every_window_imported(ended: Ended) -> None:
     """The history that `make dev` opens with has no gaps."""
     assert ended.assets["loyalty_members"]["numPartitions"] >= 24
     assert all(one["numMaterialized"] == one["numPartitions"] > 0 for one in ended.assets.values())
 
 
+@DEMO
 def test_one_interrupt_ends_everything(ended: Ended) -> None:
     """Ctrl-C ends the demo with status 0 and takes the UI down with it."""
     assert ended.status == 0, ended.told

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 
+import pytest
 from browsing import Ui
 
 from klaviyo_sync.core.consent_reasons import ALL_CODES
@@ -27,6 +28,8 @@ CHECK_ALONE = """mutation ($window: String!) {launchPipelineExecution(executionP
     __typename ... on LaunchRunSuccess {run {runId}}}}"""
 SWITCH = "//*[text()='klaviyo_loyalty_members']/ancestor::*[.//label[contains(@class,'Switch')]][1]//label[contains(@class,'Switch')]"
 PATIENCE = 120
+
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("ui")]
 
 
 def latest(ui: Ui) -> tuple[list[str], str, str]:
