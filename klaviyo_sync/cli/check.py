@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 import click
 from rich.console import Console
 
-from klaviyo_sync.cli.console import make_console, print_lines, print_table
+from klaviyo_sync.cli.console import SHELL, make_console, print_lines, print_table
 from klaviyo_sync.config import Project, load
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import windows
@@ -23,7 +23,7 @@ WHOLE = ("sync", "dataset", "frequency", "windows")
 def check(ctx: click.Context, *, connects: bool) -> None:
     """Check the configuration; with --connect also credentials, columns, types and list ids."""
     now = datetime.now(timezone.utc)
-    project = load(ctx.obj, now=now)
+    project = load(ctx.obj, now=now, shell=ctx.meta[SHELL])
     console = make_console()
     print_table(console, COLUMNS, (described(sync, now) for sync in project.syncs), numbers=NUMBERS, whole=WHOLE)
     print_lines(console, (f"note: {note}" for note in project.notes), "yellow")

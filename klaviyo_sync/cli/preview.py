@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from klaviyo_sync.cli.console import make_console, print_lines, print_table
+from klaviyo_sync.cli.console import SHELL, make_console, print_lines, print_table
 from klaviyo_sync.config import Project, load
 from klaviyo_sync.core.consent_reasons import ALL_CODES
 from klaviyo_sync.core.errors import ConfigError
@@ -52,7 +52,7 @@ WOULD = {
 @click.pass_context
 def preview(ctx: click.Context, sync: str, key: str, *, ask: int, examples: bool) -> None:
     """Show what the window KEY of SYNC would send: profiles, new ones among them, issues, consent, requests, minutes. Nothing is sent."""
-    project = load(ctx.obj)
+    project = load(ctx.obj, shell=ctx.meta[SHELL])
     found = project.sync(sync)
     if found is None:
         names = [one.name for one in project.syncs]

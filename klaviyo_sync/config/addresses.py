@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -86,12 +85,3 @@ def is_on_this_machine(address: str) -> bool:
         return is_loopback(urlsplit(address).hostname or "")
     except ValueError:
         return False
-
-
-def shell_environment() -> dict[str, str]:
-    """The environment with which this process was started, before anything read `.env` into it."""
-    try:
-        from posix import environ  # noqa: PLC0415 - Windows has none (https://docs.python.org/3/library/posix.html#posix.environ)
-    except ImportError:
-        return {}
-    return {os.fsdecode(name): os.fsdecode(value) for name, value in environ.items()}

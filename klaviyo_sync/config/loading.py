@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from klaviyo_sync.config.addresses import read_base_url, refuse_overruled_sandbox, shell_environment
+from klaviyo_sync.config.addresses import read_base_url, refuse_overruled_sandbox
 from klaviyo_sync.config.connections import TYPES, Connection, KlaviyoSettings, beside
 from klaviyo_sync.config.crosschecks import check_connections, check_relations, check_shared_names, notes
 from klaviyo_sync.config.document import Document, each_env, read
 from klaviyo_sync.config.env import Env
 from klaviyo_sync.config.problems import KeyPath, Problems, dotted, shown
 from klaviyo_sync.config.project import Project, Source
+from klaviyo_sync.config.shell_environment import shell_environment
 from klaviyo_sync.config.translation import key_path, translate, unknown_keys
 from klaviyo_sync.core.nearest import did_you_mean
 from klaviyo_sync.core.sync import NAME, Sync
@@ -32,12 +33,18 @@ SYNC_MAPPINGS: frozenset[KeyPath] = frozenset(((), ("profile",), ("properties",)
 M = TypeVar("M", bound=BaseModel)
 
 
-def load(path: Path | None = None, environ: Mapping[str, str] | None = None, now: datetime | None = None) -> Project:
+def load(
+    path: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    now: datetime | None = None,
+    *,
+    shell: Mapping[str, str] | None = None,
+) -> Project:
     """The project configured in `path`, else in the file that KLAVIYO_SYNC_CONFIG names, else in ./klaviyo_sync.yaml.
 
     `now` is what the notes are counted to. Paths in it are absolute, so that a later change of the working directory does not move them.
-    Raises ConfigError with every problem of every file, one a line; also when the shell names a sandbox that `.env` has replaced by a
-    remote address.
+    Raises ConfigError with every problem of every file, one a line; also when the environment `shell`, from before `.env` was read,
+    names a sandbox that `.env` has replaced by a remote address.
     """
     known = os.environ if environ is None else environ
     found = path or Path(known.get(VARIABLE) or FILE)
@@ -58,7 +65,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None, now
     if klaviyo is None:
         raise AssertionError("a configuration without problems has its Klaviyo settings")
     if environ is None:
-        refuse_overruled_sandbox(klaviyo.base_url, shell_environment())
+        refuse_overruled_sandbox(klaviyo.base_url, shell_environment() if shell is None else shell)
     syncs = tuple(sync for _, sync in pairs if sync is not None)
     sources = {read_document.path.stem: source(read_document) for read_document, _ in pairs}
     every_note = (*told, *notes(syncs, now or datetime.now(timezone.utc)))
