@@ -5,6 +5,7 @@ BIN := .venv/bin
 PORT ?= 3000
 WAREHOUSE ?= duckdb
 PYTEST_ARGS ?=
+ROWS ?=
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,8 +39,8 @@ versions: .venv/.ready ## demo and tests with the lowest and the newest versions
 second-opinion: .venv/.ready-dev .venv-bqemulator/.ready ## the shared warehouse tests on bqemulator, another BigQuery than our own
 	@KLAVIYO_SYNC_TEST_BQEMULATOR=.venv-bqemulator/bin/bqemulator $(BIN)/python -m pytest -k bigquery-emulator -rx $(PYTEST_ARGS)
 
-bench: .venv/.ready-dev ## throughput and memory, beside other ways to do the same
-	@cd klaviyo_sync_tests && ../$(BIN)/python -m bench
+bench: .venv/.ready-dev ## throughput and memory, beside other ways to do the same; ROWS=200000 for fewer rows
+	@cd klaviyo_sync_tests && ../$(BIN)/python -m bench $(ROWS)
 
 clean: ## take away the demo and the caches; Dagster's history in .dagster stays, it is the record of what was imported
 	rm -rf .demo .versions .pytest_cache .hypothesis .ruff_cache .import_linter_cache .tmp_dagster_home_*

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
 from klaviyo_sync.cli.check import check
-from klaviyo_sync.cli.console import make_console, print_lines
+from klaviyo_sync.cli.console import SHELL, make_console, print_lines
 from klaviyo_sync.cli.preview import preview
 from klaviyo_sync.cli.sandbox import sandbox
 from klaviyo_sync.cli.schema import schema
@@ -38,10 +39,11 @@ class Commands(click.Group):
 )
 @click.pass_context
 def main(ctx: click.Context, config: Path | None) -> None:
-    """Keeps Klaviyo profiles true to a warehouse. Variables are also read from .env, as `dagster dev` does."""
+    """Keeps Klaviyo profiles true to a warehouse. Variables are also read from .env, which wins over the shell, as in Dagster."""
     from dotenv import load_dotenv  # noqa: PLC0415 - comes with dagster, and only commands need it
 
-    load_dotenv(ENV_FILE)
+    ctx.meta[SHELL] = dict(os.environ)
+    load_dotenv(ENV_FILE, override=True)
     ctx.obj = config
 
 

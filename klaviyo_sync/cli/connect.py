@@ -49,12 +49,14 @@ class Finding(NamedTuple):
 
 
 def findings(project: Project, now: datetime, open_warehouse: OpenWarehouse, open_klaviyo: OpenKlaviyo) -> Iterator[Finding]:
-    """Every answer, warehouses first. A connection that no sync uses is not asked."""
+    """Every answer, first which Klaviyo account the key opens, then the warehouses'. A connection that no sync uses is not asked."""
+    answers = ask_klaviyo(project, open_klaviyo)
+    yield next(answers)
     for name, connection in project.connections.items():
         syncs = [sync for sync in project.syncs if sync.connection == name]
         if syncs:
             yield from ask_warehouse(name, connection, syncs, now, open_warehouse)
-    yield from ask_klaviyo(project, open_klaviyo)
+    yield from answers
 
 
 def ask_warehouse(name: str, connection: Connection, syncs: list[Sync], now: datetime, open_warehouse: OpenWarehouse) -> Iterator[Finding]:
@@ -135,9 +137,7 @@ def ask_klaviyo(project: Project, open_klaviyo: OpenKlaviyo) -> Iterator[Finding
     """Klaviyo's answers about the key, and about every list that a sync names."""
     try:
         with open_klaviyo(project.klaviyo) as klaviyo:
-            account = klaviyo.account()
-            kind = "test account" if account.test_account else "account"
-            yield Finding("klaviyo", "api_key", good=True, said=f"{kind} {account.id} {account.name}".strip())
+            yield Finding("klaviyo", "api_key", good=True, said=str(klaviyo.account()))
             for list_id, syncs in lists_of(project).items():
                 yield ask_list(klaviyo, list_id, ", ".join(syncs))
     except KlaviyoSyncError as error:
@@ -175,4 +175,4 @@ def open_klaviyo(settings: KlaviyoSettings) -> AbstractContextManager[Asks]:
     """The real Klaviyo account."""
     from klaviyo_sync.klaviyo.client import Klaviyo  # noqa: PLC0415 - not needed until somebody is asked
 
-    return Klaviyo(settings.api_key.reveal(), settings.base_url)
+    return Klaviyo(settings.api_key.reveal(), settings.base_url, account=settings.account)
