@@ -20,12 +20,10 @@ from klaviyo_sync.core.consent_result import BIRTH
 from klaviyo_sync.core.dialects import Dialect, Kind
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.frames import arrow, frame_with, true_at
-from klaviyo_sync.core.issues import CODES
+from klaviyo_sync.core.issue_frames import issue_frame
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.query import Column, find_column, modified_kind
 from klaviyo_sync.core.sync import Channel, ConsentField, PropertyField, Sync
-
-ISSUE_COLUMNS = ("row", "column", "code", "message")
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ class Mapped:
     """What a frame of rows became.
 
     `profiles`: one row per row, one column per target path, cells ready to be written as JSON in their `forms`.
-    `issues`: ISSUE_COLUMNS, one row per cell that could not go out as it is, `row` being the position in the frame.
+    `issues`: one row per cell that could not go out as it is (ISSUE_TYPES), `row` being the position in the frame.
     `statements`: what each row states for each channel of consent; `births`: the dates of birth beside them, as `2000-01-31`.
     `rejected`: positions of rows that cannot go out at all (their issues are among `issues`).
     `clears`: the fields that each row clears, packed; None when the sync clears none.
@@ -153,16 +151,6 @@ def clean_target(target: Target, frame: pd.DataFrame) -> Cleaned:
     if target.path == "phone_number":
         return target.clean(cells, None if target.companion is None else arrow(frame[target.companion]))
     return target.clean(cells)
-
-
-def issue_frame(parts: Sequence[tuple[np.ndarray, str, str]]) -> pd.DataFrame:
-    """ISSUE_COLUMNS for (rows, column, code) parts, messages from the catalogue."""
-    frames = [
-        pd.DataFrame({"row": rows, "column": column, "code": code, "message": CODES[code].message})
-        for rows, column, code in parts
-        if len(rows)
-    ]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame({name: [] for name in ISSUE_COLUMNS})
 
 
 def map_identifiers(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
