@@ -1,7 +1,7 @@
 """Reads the case files of mapping and consent, and takes their rows the whole way: a real DuckDB table, the real query, the real core.
 
 No row has rivals: rows of a case may share their identifiers. Each row goes twice, among the others and alone in its frame, and must
-become the same both times.
+become the same both times. With `together: true` all of them are noticed before the first goes, as in a run.
 
 A case file looks like this; docs/mapping.md has the rules that the cases hold.
 
@@ -9,6 +9,7 @@ A case file looks like this; docs/mapping.md has the rules that the cases hold.
     profile: {email: mail}                  # as in syncs/*.yaml; without an identifier, each row gets an external_id of its own
     properties: {Points: points}            # likewise
     consent: {email_marketing: word}        # likewise
+    together: true                          # whether the dates of a column show how it orders month and day
     timezone: Europe/Berlin                 # of modified_at; UTC when it is not given
     columns: {mail: VARCHAR, points: BIGINT}
     query: SELECT *, 1 AS one FROM people   # where the table itself, `people`, is not what is read
@@ -26,6 +27,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -150,8 +152,10 @@ def take_through(case: Mapping[str, Any], folder: Path) -> list[Became]:
         became = [Became() for _ in case["rows"]]
         with engine() as connection:
             encoder = Encoder(connection)
-            for batch in warehouse.batches(query):
-                note_rows(became, frame_of(batch), source.plan, encoder, named=NAME in sync.columns())
+            frames = [frame_of(batch) for batch in warehouse.batches(query)]
+            plan = reduce(Plan.noticing, frames, source.plan) if case.get("together") else source.plan
+            for frame in frames:
+                note_rows(became, frame, plan, encoder, named=NAME in sync.columns())
     finally:
         warehouse.close()
     return became
