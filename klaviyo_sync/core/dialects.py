@@ -11,11 +11,6 @@ from sqlglot import exp
 
 Kind = Literal["text", "integer", "decimal", "float", "boolean", "date", "time", "instant", "wall", "list", "json", "binary"]
 
-# White space that surrounds values in real tables, no-break, zero-width and direction characters among it.
-BLANKS = " \t\n\r\v\f\u0085\u00a0\u00ad\u1680\u180e\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(
-    map(chr, (*range(0x2000, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065), *range(0x2066, 0x2070)))
-)
-
 
 @dataclass(frozen=True)
 class Dialect:

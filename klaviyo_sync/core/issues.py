@@ -58,7 +58,12 @@ CODES: dict[str, Code] = {
             "An identifier from a float, too large to be exact.",
             "Store the column as text or as an integer, and load it again from its source.",
         ),
-        Code("unknown_country", "cell", "A national phone number whose country is not one.", "Use an ISO code such as DE, or its English name."),
+        Code(
+            "unknown_country",
+            "cell",
+            "A national phone number whose country is not one.",
+            "Use an ISO code such as DE, or its English name.",
+        ),
         Code("invalid_locale", "cell", "Not a BCP 47 language tag such as en-US.", "Correct the tag."),
         Code("invalid_url", "cell", "Not an http or https address.", "Correct the address."),
         Code("invalid_latitude", "cell", "Not a number of degrees between -90 and 90.", "Correct the value."),
@@ -95,7 +100,7 @@ CODES: dict[str, Code] = {
         Code(
             "spreadsheet_marks",
             "note",
-            "A spreadsheet's leading apostrophe, or its =\"...\", was taken off.",
+            'A spreadsheet\'s leading apostrophe, or its ="...", was taken off.',
             "Clean the column in the warehouse.",
         ),
         Code(

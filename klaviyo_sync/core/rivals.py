@@ -125,7 +125,8 @@ def ranking(keys: Sequence[str], cells: Sequence[str], modified_at: str) -> str:
     Rows that were changed at the same moment are ranked by what the warehouse holds of them, and by nothing of this run's.
     """
     ranks = [
-        f"({key} IS NULL OR row_number() OVER (PARTITION BY {key} ORDER BY {modified_at} DESC, content DESC, row_ DESC) = 1)" for key in keys
+        f"({key} IS NULL OR row_number() OVER (PARTITION BY {key} ORDER BY {modified_at} DESC, content DESC, row_ DESC) = 1)"
+        for key in keys
     ]
     columns = ", ".join([WINDOW, modified_at, *keys])
     narrow = f"SELECT rowid AS row_, {columns}, md5(row({', '.join(cells)})::VARCHAR) AS content FROM rivals"  # noqa: S608 - our own names

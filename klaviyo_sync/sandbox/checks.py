@@ -114,8 +114,8 @@ def _attributes(attributes: Mapping[str, Any], at: str) -> Iterator[dict[str, An
             yield from _location(value, f"{at}/location")
         elif name == "properties" and not isinstance(value, (dict, NoneType)):
             yield problem("invalid", "Invalid value for 'properties': an object is expected.", f"{at}/properties")
-        elif name == "properties":
-            for key, item in (value or {}).items():
+        elif name == "properties" and isinstance(value, dict):
+            for key, item in value.items():
                 yield from value_problems(item, f"{at}/properties/{key}")
         else:
             yield from value_problems(value, f"{at}/{name}")

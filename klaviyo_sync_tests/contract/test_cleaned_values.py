@@ -31,7 +31,12 @@ NASTY = [
     *("9" * 5_000, "NaN", "-Infinity", "-0", "01", "1.", "+1", ".5", "tru", "null", '""', "[]", "{}", "[1,]", '{"a":1}{"b":2}'),
     *(r'"\ud800"', r'{"\udc00":1}', r'"\u0000"', r'{"a\u0000":1}', r'"\\u0000"', r'"\b\f"', '"\x7f"', '"\x00"', '"a\nb"', '{"":""}'),
     *('{"a":1,"a":[2]}', "[" * 10 + "]" * 10, "[" * 11 + "]" * 11, '{"a":' * 1_500 + "1" + "}" * 1_500, "[" * 70_000, '"[[[[[[[[[[[[[["'),
-    *("[" + "1," * 4_000 + "1]", "[" + "1," * 3_999 + "1]", '{"' + "k" * 5_000 + '":1}', '["]",["]",["]",["]",["]",["]",["]",["]",["]",["]",["]"]]]]]]]]]]]'),
+    *(
+        "[" + "1," * 4_000 + "1]",
+        "[" + "1," * 3_999 + "1]",
+        '{"' + "k" * 5_000 + '":1}',
+        '["]",["]",["]",["]",["]",["]",["]",["]",["]",["]",["]"]]]]]]]]]]]',
+    ),
     *("sales/eu@example.com", "'ada@example.com", "a\u200bb@example.com", "'+16502530000", "\u202a+16502530000\u202c", '="17"', "'02134"),
     *("03/04/2014", "30-SEP-14", "1412098448", "0000-00-00", "9999-12-31T23:59:59-15:00", "\x00", "\u200b", "a\x00b", "null", "undefined"),
 ]
@@ -100,7 +105,9 @@ def served() -> Iterator[Api]:
 def cleaner(path: str, kind: Kind, declared: PropertyType | None, separator: str | None) -> Cleaner:
     """The cleaner of a path."""
     if path == PROPERTY + "P":
-        return cleaner_for_property(PropertyField(column="c", type=declared, separator=separator if declared == "list" else None), kind, UTC)
+        return cleaner_for_property(
+            PropertyField(column="c", type=declared, separator=separator if declared == "list" else None), kind, UTC
+        )
     if path == "phone_number":
         phone = cleaner_for_phone(AttributeField(column="c", default_country="US"), kind, "text", UTC)
         return lambda cells: phone(cells, None)

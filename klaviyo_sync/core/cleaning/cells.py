@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from klaviyo_sync.core.cleaning.flags import Flag
 from klaviyo_sync.core.cleaning.moments import in_zone, moment_text, within_calendar
-from klaviyo_sync.core.dialects import BLANKS, Kind
+from klaviyo_sync.core.dialects import Kind
 from klaviyo_sync.core.frames import by_distinct, keep_where, replaced
 from klaviyo_sync.core.kernels import pc
+from klaviyo_sync.core.visible import BLANKS
 
 # Tab, line feed and carriage return are text; the other control characters are accidents, and NUL cannot be stored.
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"

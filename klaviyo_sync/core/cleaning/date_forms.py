@@ -27,8 +27,10 @@ AMBIGUOUS, ZERO = "ambiguous", "zero"
 MONTHS: Mapping[str, int] = {
     name: number
     for number, names in enumerate(
-        ("jan january", "feb february", "mar march", "apr april", "may", "jun june", "jul july", "aug august", "sep sept september")
-        + ("oct october", "nov november", "dec december"),
+        (
+            *("jan january", "feb february", "mar march", "apr april", "may", "jun june"),
+            *("jul july", "aug august", "sep sept september", "oct october", "nov november", "dec december"),
+        ),
         start=1,
     )
     for name in names.split()
@@ -102,7 +104,7 @@ def calendar_day(parts: Mapping[str, str | None], orders: DayOrders) -> str | No
     year = parts["year"] or ""
     if parts.get("separator"):
         placed = month_and_day(parts, orders)
-        if placed is None or placed == AMBIGUOUS:
+        if placed is None or isinstance(placed, str):
             return placed
         month, day = placed
     else:

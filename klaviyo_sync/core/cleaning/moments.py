@@ -30,7 +30,8 @@ MOMENT_TYPE = pa.timestamp("us", "UTC")
 
 # Day 1 of the calendar, of Windows, of SQL Server, of spreadsheets (two) and databases, of Unix.
 ZERO_DAYS = pa.array(
-    [date(1, 1, 1), date(1601, 1, 1), date(1753, 1, 1), date(1899, 12, 30), date(1899, 12, 31), date(1900, 1, 1), date(1970, 1, 1)], pa.date32()
+    [date(1, 1, 1), date(1601, 1, 1), date(1753, 1, 1), date(1899, 12, 30), date(1899, 12, 31), date(1900, 1, 1), date(1970, 1, 1)],
+    pa.date32(),
 )
 
 FIRST_DAY, LAST_DAY = (pa.scalar(day, pa.date32()) for day in (date.min, date.max))
@@ -108,7 +109,8 @@ def read_days_and_moments(texts: pa.Array, zone: ZoneInfo, orders: DayOrders) ->
     other = pc.and_(texts.is_valid(), pc.or_(pc.invert(pc.match_substring_regex(texts, ISO)), pc.starts_with(texts, YEAR_ZERO)))
     written = replaced(texts, other, lambda some: by_distinct(some, lambda text: iso_form(text, orders)))
     flags = tuple(
-        Flag(code, pc.fill_null(pc.equal(written, mark), fill_value=False)) for mark, code in ((AMBIGUOUS, "ambiguous_date"), (ZERO, "zero_date"))
+        Flag(code, pc.fill_null(pc.equal(written, mark), fill_value=False))
+        for mark, code in ((AMBIGUOUS, "ambiguous_date"), (ZERO, "zero_date"))
     )
     flags = tuple(flag for flag in flags if pc.any(flag.where).as_py())
     bare = pc.match_substring_regex(written, rf"^{DAY}$")
