@@ -9,6 +9,7 @@ from datetime import datetime
 import pyarrow as pa
 
 from klaviyo_sync.core.dialects import DIALECTS
+from klaviyo_sync.core.errors import about
 from klaviyo_sync.core.mapping import Plan, plan_mapping
 from klaviyo_sync.core.query import Column, Query, Relation, just_after, outside_query, relation, window_query
 from klaviyo_sync.core.reading import Rows, newest_rows, notice_all
@@ -83,5 +84,6 @@ class Source:
 def open_source(sync: Sync, warehouse: Warehouse, now: datetime) -> Source:
     """The source of a sync. Raises ConfigError when the dataset is not there, or its columns are not what the sync needs."""
     read = relation(sync, warehouse.dialect)
-    columns = warehouse.columns(read)
+    with about("query" if sync.dataset is None else "dataset"):
+        columns = warehouse.columns(read)
     return Source(sync, warehouse, read, columns, plan_mapping(sync, columns, DIALECTS[warehouse.dialect], now), now)

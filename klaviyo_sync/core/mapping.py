@@ -18,7 +18,7 @@ from klaviyo_sync.core.clearing import clearing_fields, packed
 from klaviyo_sync.core.consent import ConsentTarget, Statements, state
 from klaviyo_sync.core.consent_result import BIRTH
 from klaviyo_sync.core.dialects import Dialect, Kind
-from klaviyo_sync.core.errors import ConfigError
+from klaviyo_sync.core.errors import ConfigError, about
 from klaviyo_sync.core.frames import arrow, frame_with, true_at
 from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.kernels import pc
@@ -79,47 +79,52 @@ def plan_mapping(sync: Sync, columns: Sequence[Column], dialect: Dialect, now: d
     """The plan for a sync over the columns that its dataset really has. Raises ConfigError for columns that cannot be sent."""
     where = sync.dataset or "the query"
 
-    def kind_of(name: str, goes_to: str) -> Kind:
-        column = find_column(name, columns, where)
-        kind = dialect.kind(column.type)
-        if kind is None or kind == "binary":
-            raise ConfigError(
-                f"{goes_to}: column {name!r} of {where} is {column.type}, which JSON cannot hold; select it as text in a query."
-            )
-        return kind
+    def kind_of(name: str, *key: str) -> Kind:
+        with about(*key):
+            column = find_column(name, columns, where)
+            kind = dialect.kind(column.type)
+            if kind is None or kind == "binary":
+                goes_to = ".".join(part for part in key if part != "column")
+                raise ConfigError(
+                    f"{goes_to}: column {name!r} of {where} is {column.type}, which JSON cannot hold; select it as text in a query."
+                )
+            return kind
 
     def attribute_target(path: str) -> Target:
         entry = sync.profile[path]
-        kind = kind_of(entry.column, f"profile.{path}")
+        kind = kind_of(entry.column, "profile", path, "column")
         if ATTRIBUTES[path].kind == "phone":
-            country_kind = "text" if entry.country is None else kind_of(entry.country, f"profile.{path}.country")
+            country_kind = "text" if entry.country is None else kind_of(entry.country, "profile", path, "country")
             return Target(path, entry.column, cleaner_for_phone(entry, kind, country_kind, sync.zone), entry.country)
         return Target(path, entry.column, cleaner_for_attribute(ATTRIBUTES[path], kind, sync.zone))
 
     def property_target(name: str) -> Target:
         entry = sync.properties[name]
-        return Target(PROPERTY + name, entry.column, cleaner_for_property(entry, kind_of(entry.column, f"properties.{name}"), sync.zone))
+        kind = kind_of(entry.column, "properties", name, "column")
+        return Target(PROPERTY + name, entry.column, cleaner_for_property(entry, kind, sync.zone))
 
     def consent_target(channel: Channel, entry: ConsentField) -> ConsentTarget:
         return ConsentTarget(
             channel,
             entry.column,
-            kind_of(entry.column, f"consent.{channel}") if entry.column else "text",
+            kind_of(entry.column, "consent", channel, "column") if entry.column else "text",
             entry.timestamp,
-            kind_of(entry.timestamp, f"consent.{channel}.timestamp") if entry.timestamp else "instant",
+            kind_of(entry.timestamp, "consent", channel, "timestamp") if entry.timestamp else "instant",
         )
 
     def birth_target(name: str) -> Target:
-        named = f"consent.{BIRTH}"
-        return Target(named, name, cleaner_for_property(PropertyField(column=name, type="date"), kind_of(name, named), sync.zone))
+        kind = kind_of(name, "consent", BIRTH)
+        return Target(f"consent.{BIRTH}", name, cleaner_for_property(PropertyField(column=name, type="date"), kind, sync.zone))
 
     consents = sync.consent.channels() if sync.consent else {}
+    with about("modified_at", "column"):
+        kind_of_change = modified_kind(find_column(sync.modified_at.column, columns, where), dialect, where)
     birth = sync.consent.age_gated_date_of_birth if sync.consent else None
     return Plan(
         (*map(attribute_target, sync.profile), *map(property_target, sync.properties)),
         tuple(consent_target(channel, entry) for channel, entry in consents.items()),
         sync.modified_at.column,
-        modified_kind(find_column(sync.modified_at.column, columns, where), dialect, where),
+        kind_of_change,
         sync.zone,
         now,
         birth_target(birth) if birth else None,

@@ -150,7 +150,7 @@ class Klaviyo:
         return account_in(self.request(Request(ACCOUNTS)))
 
     def list_details(self, list_id: str) -> ListDetails:
-        """The list of this id. Errors as for `request`; `Refused` also when the account has no such list."""
+        """The list of this id. Errors as for `request`; NoSuchListError, a ConfigError, when the account has none."""
         return list_in(self.request(Request(LIST, id=list_id)), list_id)
 
     def _wait(self, setback: Setback, met: int) -> float:
