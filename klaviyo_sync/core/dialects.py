@@ -22,7 +22,8 @@ class Dialect:
     `kinds` maps a regular expression over the warehouse's own type names to our kinds, first match wins. `to_json` writes a
     column of a given type as JSON text. `read_as_text` are the types that the warehouse must write as text, as Arrow would lose
     a part of them. `microseconds` are those since 1970 of a moment or date; a wall clock's as if it were that of UTC. `bare_name` is a
-    regular expression for a part of a name that needs no `quote`s; `quotes_whole_names` when those may stand around dots.
+    regular expression for a part of a name that needs no `quote`s; `quotes_whole_names` when those may stand around dots. `comment` is what
+    begins a comment to the end of a line, as a regular expression.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Dialect:
     bare_name: str = r"[^\W\d][\w$]*"
     quotes_whole_names: bool = False
     name_shape: str = "[database.]schema.table"
+    comment: str = "--"
     read_as_text: str = r"(?!)"
 
     def kind(self, type_name: str) -> Kind | None:
@@ -114,6 +116,7 @@ DIALECTS: dict[str, Dialect] = {
             microseconds=lambda column: function("DATE_PART", exp.var("EPOCH_MICROSECOND"), column),
             folds_to_upper_case=True,
             bare_name=r"[A-Za-z_][A-Za-z0-9_$]*",
+            comment="--|//",
         ),
         Dialect(
             name="bigquery",
@@ -142,6 +145,7 @@ DIALECTS: dict[str, Dialect] = {
             bare_name=r"\w+(?:-\w+)*",
             quotes_whole_names=True,
             name_shape="[project.]dataset.table",
+            comment="--|#",
         ),
     )
 }
