@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from rich.text import Text
@@ -14,14 +14,12 @@ from klaviyo_sync.config import Connection, KlaviyoSettings, Project
 from klaviyo_sync.core.dialects import DIALECTS
 from klaviyo_sync.core.errors import ConfigError, KlaviyoSyncError, about, safe_text
 from klaviyo_sync.core.mapping import plan_mapping
-from klaviyo_sync.core.query import Column, Query, Relation, extent_query, find_column, relation, window_query
+from klaviyo_sync.core.query import FAR_AWAY, Column, Query, Relation, extent_query, find_column, relation, window_query
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import windows
 from klaviyo_sync.klaviyo.accounts import Account, ListDetails
 from klaviyo_sync.source import Source
 from klaviyo_sync.warehouses import Warehouse
-
-FAR_AWAY = datetime(9000, 1, 1, tzinfo=timezone.utc)
 
 
 class Asks(Protocol):
@@ -89,6 +87,7 @@ def ask_dataset(name: str, sync: Sync, now: datetime, warehouse: Warehouse, proj
             yield Finding(name, sync.name, good=True, said=f"{len(sync.columns())} columns found, and rows can be read")
             yield Finding(name, f"{sync.name}: rows", good=True, said=extent(source))
             yield from (Finding(name, f"{sync.name}: {sync.modified_at.column}", good=True, said=said) for said in costs(source, newest))
+            warehouse.notes += source.present_time(whole=True)
             yield from (Finding(name, sync.name, good=True, said=note) for note in warehouse.notes)
     except Exception as error:  # noqa: BLE001 - as above
         yield Finding(name, sync.name, good=False, said=safe_text(error))

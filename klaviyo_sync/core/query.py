@@ -22,6 +22,7 @@ from klaviyo_sync.core.table_names import name_parts
 NAME_PARTS = ("this", "db", "catalog")  # as sqlglot calls the parts of a table's name, last first
 WRITES = (exp.Into, exp.Lock, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter, exp.Command)
 SOURCE = "src"
+FAR_AWAY = datetime(9000, 1, 1, tzinfo=timezone.utc)
 MOST_LISTED, MOST_NAMED = 20, 5  # column names in a message: of a table with few of them, and of one with many
 JINJA = re.compile(r"\{\{|\{%|\{#")
 # Inside of a text only what dbt knows: two braces may be meant there.
@@ -273,6 +274,26 @@ def outside_query(sync: Sync, read: Relation, columns: Sequence[Column], *, now:
     outside = exp.or_(column.is_(exp.null()), exp.GTE(this=column.copy(), expression=read.dialect.placeholder("now")))
     query = read.select().select(exp.alias_(undated, "undated"), exp.alias_(future, "future")).where(outside)
     return Query(read.sql(query), (Param("now", modified.type, moment),))
+
+
+def span_query(sync: Sync, read: Relation, columns: Sequence[Column], *, after: datetime | None) -> Query:
+    """The query for the span of `modified_at`, over all rows or those `after` a moment: one row with `dated`, `oldest` and `newest`.
+
+    Only that column is read.
+    """
+    where = sync.dataset or "the query"
+    modified = find_column(sync.modified_at.column, columns, where)
+    column = source_column(modified, read.dialect)
+    kind = modified_kind(modified, read.dialect, where)
+    moment = bound_value(FAR_AWAY if after is None else just_after(after), kind, sync.zone, aligned=False)
+    counts = (
+        exp.alias_(exp.Count(this=column.copy()), "dated"),
+        exp.alias_(exp.Min(this=column.copy()), "oldest"),
+        exp.alias_(exp.Max(this=column.copy()), "newest"),
+    )
+    operator = exp.LT if after is None else exp.GTE  # a bound in any case: some tables demand one
+    query = read.select().select(*counts).where(operator(this=column, expression=read.dialect.placeholder("bound")))
+    return Query(read.sql(query), (Param("bound", modified.type, moment),))
 
 
 def extent_query(sync: Sync, read: Relation, columns: Sequence[Column], *, now: datetime) -> Query:
