@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 
+from klaviyo_sync.core.column_types import ColumnType, column_types
 from klaviyo_sync.core.dialects import DIALECTS
+from klaviyo_sync.core.errors import about
 from klaviyo_sync.core.mapping import Plan, plan_mapping
-from klaviyo_sync.core.query import Column, Query, Relation, just_after, outside_query, relation, window_query
+from klaviyo_sync.core.query import Column, Query, Relation, just_after, outside_query, relation, span_query, window_query
 from klaviyo_sync.core.reading import Rows, newest_rows, notice_all
 from klaviyo_sync.core.recounting import recount
 from klaviyo_sync.core.rivals import Rivals
@@ -36,6 +39,36 @@ class Source:
         query = outside_query(self.sync, self.relation, self.columns, now=self.now)
         undated, future = next(tuple(row.values()) for batch in self.warehouse.batches(query) for row in batch.to_pylist())
         return int(undated), int(future)  # Snowflake counts in decimals
+
+    @property
+    def types(self) -> tuple[ColumnType, ...]:
+        """The types of the columns that the sync reads."""
+        return column_types(self.sync, self.columns, DIALECTS[self.warehouse.dialect])
+
+    def present_time(self, *, whole: bool = False) -> list[str]:
+        """A note when modified_at is the time at which it is read (CURRENT_TIMESTAMP in a view), for all rows or those after now.
+
+        Such rows all have one moment, and another one when they are looked at again. With `whole` all rows are looked at as well.
+        """
+        for after in (None, self.now) if whole else (self.now,):
+            rows, oldest, newest = self.span(after)
+            if rows > 1 and oldest == newest:
+                again, oldest, later = self.span(after)
+                if again > 1 and oldest == later > newest:
+                    column = self.sync.modified_at.column
+                    note = (
+                        f"{rows:,} rows have the present time as {column} whenever they are read: it does not say when they changed, so "
+                        f"that no window holds them, or every window does. Take a column that is written with the row as modified_at."
+                    )
+                    return [note]
+        return []
+
+    def span(self, after: datetime | None) -> tuple[int, Any, Any]:
+        """How many rows have a modified_at, all or those after a moment, and their first and last one."""
+        query = span_query(self.sync, self.relation, self.columns, after=after)
+        [row] = [row for batch in self.warehouse.batches(query) for row in batch.to_pylist()]
+        rows, oldest, newest = row.values()
+        return int(rows), oldest, newest
 
     def newest(self, windows: Sequence[Window], rivals: Rivals, tally: Tally) -> Iterator[Rows]:
         """The newest row of each profile among the rows of the windows, unless a newer one came after them. Counts as it goes."""
@@ -83,5 +116,6 @@ class Source:
 def open_source(sync: Sync, warehouse: Warehouse, now: datetime) -> Source:
     """The source of a sync. Raises ConfigError when the dataset is not there, or its columns are not what the sync needs."""
     read = relation(sync, warehouse.dialect)
-    columns = warehouse.columns(read)
+    with about("query" if sync.dataset is None else "dataset"):
+        columns = warehouse.columns(read)
     return Source(sync, warehouse, read, columns, plan_mapping(sync, columns, DIALECTS[warehouse.dialect], now), now)

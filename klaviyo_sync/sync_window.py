@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from klaviyo_sync.core.clearing import clearing_fields
+from klaviyo_sync.core.column_types import ColumnType
 from klaviyo_sync.core.encoding import Encoder
 from klaviyo_sync.core.packing import MAX_PROFILES, Batch, import_envelope, pack
 from klaviyo_sync.core.profiles import prepare_rows
@@ -43,7 +44,7 @@ class Report:
     """What a run did: a result per window key, and the rows of the whole dataset that no window can hold.
 
     `opt_in` is the process that undated subscribes go through, None unless Klaviyo was asked. `notes` are the warehouse's, on how it
-    was read.
+    was read. `types` are those of the columns.
     """
 
     results: dict[str, Result]
@@ -52,6 +53,7 @@ class Report:
     seconds: float
     opt_in: str | None = None
     notes: tuple[str, ...] = ()
+    types: tuple[ColumnType, ...] = ()
 
 
 def sync_windows(
@@ -73,6 +75,7 @@ def sync_windows(
     started = time.monotonic()
     source = open_source(sync, warehouse, now)
     undated, future = source.rows_outside()
+    warehouse.notes += source.present_time() if future else []
     tally = Tally(windows)
     lists: dict[str, ListDetails] = {}
 
@@ -91,7 +94,9 @@ def sync_windows(
                 files.add(clear_lines(emptied, sync))
             log(f"{len(outcome.rows):,} profiles answered for; {tally}")
         files.publish()
-    return Report(tally.results(), undated, future, time.monotonic() - started, opt_in(sync, lists), tuple(warehouse.notes))
+    return Report(
+        tally.results(), undated, future, time.monotonic() - started, opt_in(sync, lists), tuple(warehouse.notes), types=source.types
+    )
 
 
 def sync_window(sync: Sync, window: Window, warehouse: Warehouse, klaviyo: Klaviyo, *, now: datetime, rejects: Rejects, log: Log) -> Result:

@@ -76,7 +76,7 @@ def read(project: Project, sync: Sync, chosen: Window, ask: int, console: Consol
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("rows", total=None)
         warehouse = connect(project.connections[sync.connection].resolved(os.environ), f"klaviyo_sync preview {sync.name} {chosen.key}")
-        with closing(warehouse), client(project, ask) as klaviyo:
+        with closing(warehouse), client(project, ask) as klaviyo, project.located(sync.name):
             now = datetime.now(timezone.utc)
             return preview_window(sync, chosen, warehouse, klaviyo, ask=ask, now=now, seen=lambda rows: progress.advance(task, rows))
 

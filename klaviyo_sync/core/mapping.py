@@ -27,7 +27,7 @@ from klaviyo_sync.core.clearing import clearing_fields, packed
 from klaviyo_sync.core.consent import ConsentTarget, Statements, state
 from klaviyo_sync.core.consent_result import BIRTH
 from klaviyo_sync.core.dialects import Dialect, Kind
-from klaviyo_sync.core.errors import ConfigError
+from klaviyo_sync.core.errors import ConfigError, about
 from klaviyo_sync.core.frames import arrow, frame_with, true_at
 from klaviyo_sync.core.issue_frames import issue_frame
 from klaviyo_sync.core.kernels import pc
@@ -102,22 +102,30 @@ class Plan:
 def plan_mapping(sync: Sync, columns: Sequence[Column], dialect: Dialect, now: datetime) -> Plan:
     """The plan for a sync over the columns that its dataset really has. Raises ConfigError for columns that cannot be sent."""
     where = sync.dataset or "the query"
-    spelled = spellings(sync, columns, where)
+    spelled: dict[str, str] = {}  # each name in the YAML, and the first one there of the same column: `email` for EMAIL as well
+    names: dict[Column, str] = {}
 
-    def kind_of(name: str, goes_to: str) -> Kind:
+    def column_of(name: str) -> Column:
         column = find_column(name, columns, where)
-        kind = dialect.kind(column.type)
-        if kind is None or kind == "binary":
-            raise ConfigError(
-                f"{goes_to}: column {name!r} of {where} is {column.type}, which JSON cannot hold; select it as text in a query."
-            )
-        return kind
+        spelled[name] = names.setdefault(column, name)
+        return column
+
+    def kind_of(name: str, *key: str) -> Kind:
+        with about(*key):
+            column = column_of(name)
+            kind = dialect.kind(column.type)
+            if kind is None or kind == "binary":
+                goes_to = ".".join(part for part in key if part != "column")
+                raise ConfigError(
+                    f"{goes_to}: column {name!r} of {where} is {column.type}, which JSON cannot hold; select it as text in a query."
+                )
+            return kind
 
     def attribute_target(path: str) -> Target:
         entry = sync.profile[path]
-        kind = kind_of(entry.column, f"profile.{path}")
+        kind = kind_of(entry.column, "profile", path, "column")
         if ATTRIBUTES[path].kind == "phone":
-            country_kind = "text" if entry.country is None else kind_of(entry.country, f"profile.{path}.country")
+            country_kind = "text" if entry.country is None else kind_of(entry.country, "profile", path, "country")
             clean = cleaner_for_phone(entry, kind, country_kind, sync.zone)
             return Target(path, spelled[entry.column], clean, None if entry.country is None else spelled[entry.country])
         return Target(path, spelled[entry.column], cleaner_for_attribute(ATTRIBUTES[path], kind, sync.zone))
@@ -129,40 +137,40 @@ def plan_mapping(sync: Sync, columns: Sequence[Column], dialect: Dialect, now: d
 
     def property_target(name: str) -> Target:
         entry = sync.properties[name]
-        return typed_target(PROPERTY + name, entry, kind_of(entry.column, f"properties.{name}"))
+        return typed_target(PROPERTY + name, entry, kind_of(entry.column, "properties", name, "column"))
 
     def consent_target(channel: Channel, entry: ConsentField) -> ConsentTarget:
+        kind = kind_of(entry.column, "consent", channel, "column") if entry.column else "text"
+        dated_kind = kind_of(entry.timestamp, "consent", channel, "timestamp") if entry.timestamp else "instant"
         return ConsentTarget(
             channel,
             spelled[entry.column] if entry.column else None,
-            kind_of(entry.column, f"consent.{channel}") if entry.column else "text",
+            kind,
             spelled[entry.timestamp] if entry.timestamp else None,
-            kind_of(entry.timestamp, f"consent.{channel}.timestamp") if entry.timestamp else "instant",
+            dated_kind,
         )
 
     def birth_target(name: str) -> Target:
-        named = f"consent.{BIRTH}"
-        return typed_target(named, PropertyField(column=name, type="date"), kind_of(name, named))
+        return typed_target(f"consent.{BIRTH}", PropertyField(column=name, type="date"), kind_of(name, "consent", BIRTH))
 
     consents = sync.consent.channels() if sync.consent else {}
+    with about("modified_at", "column"):
+        kind_of_change = modified_kind(column_of(sync.modified_at.column), dialect, where)
     birth = sync.consent.age_gated_date_of_birth if sync.consent else None
+    targets = (*map(attribute_target, sync.profile), *map(property_target, sync.properties))
+    consent_targets = tuple(consent_target(channel, entry) for channel, entry in consents.items())
+    birth_date = birth_target(birth) if birth else None
     return Plan(
-        (*map(attribute_target, sync.profile), *map(property_target, sync.properties)),
-        tuple(consent_target(channel, entry) for channel, entry in consents.items()),
+        targets,
+        consent_targets,
         spelled[sync.modified_at.column],
-        modified_kind(find_column(sync.modified_at.column, columns, where), dialect, where),
+        kind_of_change,
         sync.zone,
         now,
-        birth_target(birth) if birth else None,
+        birth_date,
         tuple(spelled[name] for name in clearing_fields(sync).values()),
-        tuple(dict.fromkeys(spelled.values())),
+        tuple(dict.fromkeys(spelled[name] for name in sync.columns())),
     )
-
-
-def spellings(sync: Sync, columns: Sequence[Column], where: str) -> dict[str, str]:
-    """Each column's name in the YAML, and the first one that names the same column: `email` for EMAIL where both are there."""
-    first: dict[Column, str] = {}
-    return {name: first.setdefault(find_column(name, columns, where), name) for name in sync.columns()}
 
 
 @dataclass(frozen=True)

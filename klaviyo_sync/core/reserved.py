@@ -51,7 +51,7 @@ KLAVIYO_ONLY: frozenset[str] = frozenset(
 
 
 def plain_name(name: str) -> str:
-    """The name without its case and without spaces around it and around a slash: nobody can tell such names apart in a list of properties."""
+    """The name without its case, and without spaces around it and around a slash: nobody can tell such names apart."""
     return "/".join(part.strip(BLANKS) for part in name.casefold().split("/"))
 
 

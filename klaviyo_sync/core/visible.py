@@ -10,12 +10,10 @@ BLANKS = " \t\n\r\v\f\u0085\u00a0\u00ad\u1680\u180e\u2028\u2029\u202f\u205f\u300
 )
 
 UNSEEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u034f\u061c\ufff9-\ufffb\U000e0000-\U000e007f" + re.escape(BLANKS.lstrip(" \t\n\r\v\f")) + "]"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u034f\u061c\ufff9-\ufffb\U000e0000-\U000e007f" + BLANKS.lstrip(" \t\n\r\v\f") + "]"
 )
 
 
 def visible(text: str) -> str:
-    """The text with every character that nobody sees as its escape, such as `\\u200b`. Spaces, tabs and line ends stay."""
-    return UNSEEN.sub(
-        lambda found: found[0].encode("ascii", "backslashreplace").decode() if found[0] > "\x7f" else f"\\x{ord(found[0]):02x}", text
-    )
+    """The text with each character that nobody sees as its escape, as Python and YAML write it. Spaces, tabs and line ends stay."""
+    return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

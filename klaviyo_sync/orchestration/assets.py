@@ -10,7 +10,7 @@ import dagster as dg
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.tolerance import UNLIMITED
 from klaviyo_sync.core.windows import Window
-from klaviyo_sync.orchestration import evaluations
+from klaviyo_sync.orchestration import column_types, evaluations
 from klaviyo_sync.orchestration.checks import check_specs
 from klaviyo_sync.orchestration.failures import RETRIES, broken, unproven
 from klaviyo_sync.orchestration.lineage import asset_key
@@ -110,6 +110,7 @@ def imported(
     if not windows:
         return dg.Failure(f"Sync {sync.name}: no window was chosen. Choose partitions to materialize.", allow_retries=False)
     key = asset_key(sync)
+    types_before = column_types.stored_types(context.instance, key)
     try:
         rejects = importing.open_rejects()
         report = importing.run_windows(
@@ -126,7 +127,8 @@ def imported(
         return broken(sync.name, windows, error)
     proven = [(window, result, file) for window, result, file in results if result.proven]
     for window, result, file in proven:
-        yield dg.AssetMaterialization(key, partition=window.key, metadata=metadata(window, result, report, file, sync.overlap))
+        types = column_types.metadata(report.types, types_before)
+        yield dg.AssetMaterialization(key, partition=window.key, metadata=metadata(window, result, report, file, sync.overlap) | types)
     stored = latest(context.instance, key, [window.key for window, _, _ in proven])
     yield from evaluations.of_windows(sync, stored.values(), names)
     open_questions = [(window, result, file) for window, result, file in results if not result.proven]
