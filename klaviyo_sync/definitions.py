@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from klaviyo_sync.config import Project, load
 from klaviyo_sync.core.errors import ConfigError
@@ -47,7 +47,11 @@ def importing(project: Project) -> Importing:
 
         return Rejects(project.rejects)
 
-    return Importing(run_windows, open_rejects, clock=lambda: datetime.now(timezone.utc))
+    def located(sync: Sync, *arguments: Any, **more: Any) -> Report:
+        with project.located(sync.name):
+            return run_windows(sync, *arguments, **more)
+
+    return Importing(located, open_rejects, clock=lambda: datetime.now(timezone.utc))
 
 
 try:

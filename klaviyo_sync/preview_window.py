@@ -87,6 +87,7 @@ def preview_window(
     """
     source = open_source(sync, warehouse, now)
     undated, future = source.rows_outside()
+    warehouse.notes += source.present_time(whole=True)
     tally = Tally([window])
     stated: Counter[tuple[Channel, str]] = Counter()
     examples: list[str] = []

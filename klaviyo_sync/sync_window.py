@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from klaviyo_sync.core.clearing import clearing_fields
+from klaviyo_sync.core.column_types import ColumnType
 from klaviyo_sync.core.encoding import Encoder
 from klaviyo_sync.core.packing import MAX_PROFILES, Batch, import_envelope, pack
 from klaviyo_sync.core.profiles import prepare_rows
@@ -43,7 +44,7 @@ class Report:
     """What a run did: a result per window key, and the rows of the whole dataset that no window can hold.
 
     `account` is the one that the rows went into. `opt_in` is the process that undated subscribes go through, None unless Klaviyo was
-    asked. `notes` are the warehouse's, on how it was read.
+    asked. `notes` are the warehouse's, on how it was read. `types` are those of the columns.
     """
 
     results: dict[str, Result]
@@ -53,6 +54,7 @@ class Report:
     opt_in: str | None = None
     notes: tuple[str, ...] = ()
     account: Account | None = None
+    types: tuple[ColumnType, ...] = ()
 
 
 def sync_windows(
@@ -75,6 +77,7 @@ def sync_windows(
     account = klaviyo.account()  # before anything is read: also a window without rows is imported into some account
     source = open_source(sync, warehouse, now)
     undated, future = source.rows_outside()
+    warehouse.notes += source.present_time() if future else []
     tally = Tally(windows)
     lists: dict[str, ListDetails] = {}
 
@@ -93,7 +96,8 @@ def sync_windows(
                 files.add(clear_lines(emptied, sync))
             log(f"{len(outcome.rows):,} profiles answered for; {tally}")
         files.publish()
-    return Report(tally.results(), undated, future, time.monotonic() - started, opt_in(sync, lists), tuple(warehouse.notes), account)
+    seconds, notes = time.monotonic() - started, tuple(warehouse.notes)
+    return Report(tally.results(), undated, future, seconds, opt_in(sync, lists), notes, account, source.types)
 
 
 def sync_window(sync: Sync, window: Window, warehouse: Warehouse, klaviyo: Klaviyo, *, now: datetime, rejects: Rejects, log: Log) -> Result:

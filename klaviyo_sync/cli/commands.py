@@ -13,9 +13,12 @@ from klaviyo_sync.cli.console import SHELL, make_console, print_lines
 from klaviyo_sync.cli.preview import preview
 from klaviyo_sync.cli.sandbox import sandbox
 from klaviyo_sync.cli.schema import schema
-from klaviyo_sync.core.errors import KlaviyoSyncError
+from klaviyo_sync.core.errors import KlaviyoSyncError, withheld
 
 ENV_FILE = ".env"
+REPORT = (
+    "This is a fault of klaviyo_sync. Report it with the place named above; klaviyo-sync --debug prints the whole traceback, cells and all."
+)
 
 
 class Commands(click.Group):
@@ -28,6 +31,13 @@ class Commands(click.Group):
         except KlaviyoSyncError as error:
             print_lines(make_console(stderr=True), str(error).splitlines(), "red")
             ctx.exit(1)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:  # whatever it is, it must read as a sentence, and quote no cell
+            if ctx.params.get("debug"):
+                raise
+            print_lines(make_console(stderr=True), [f"{withheld(error)}.", REPORT], "red")
+            ctx.exit(1)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,8 +47,9 @@ class Commands(click.Group):
     type=click.Path(path_type=Path),
     help="The configuration, instead of KLAVIYO_SYNC_CONFIG or ./klaviyo_sync.yaml.",
 )
+@click.option("--debug", is_flag=True, help="Print the traceback of a fault of klaviyo_sync's own. It may quote cells of the warehouse.")
 @click.pass_context
-def main(ctx: click.Context, config: Path | None) -> None:
+def main(ctx: click.Context, config: Path | None, *, debug: bool) -> None:  # noqa: ARG001 - read where commands are invoked
     """Keeps Klaviyo profiles true to a warehouse. Variables are also read from .env, which wins over the shell, as in Dagster."""
     from dotenv import load_dotenv  # noqa: PLC0415 - comes with dagster, and only commands need it
 

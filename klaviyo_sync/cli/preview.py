@@ -79,7 +79,7 @@ def read(project: Project, sync: Sync, chosen: Window, klaviyo: Klaviyo | None, 
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("rows", total=None)
         warehouse = connect(project.connections[sync.connection].resolved(os.environ), f"klaviyo_sync preview {sync.name} {chosen.key}")
-        with closing(warehouse):
+        with closing(warehouse), project.located(sync.name):
             now = datetime.now(timezone.utc)
             return preview_window(sync, chosen, warehouse, klaviyo, ask=ask, now=now, seen=lambda rows: progress.advance(task, rows))
 

@@ -175,11 +175,11 @@ class SnowflakeConnection(WarehouseConnection):
     type: Literal["snowflake"] = "snowflake"
     account: Text = Field(description="Account identifier, such as orgname-accountname.")
     user: Text = Field(description="User, best of type SERVICE.")
-    private_key: Secret | None = Field(default=None, description="Private key: PEM, or base64 of it.")
+    private_key: Secret | None = Field(default=None, description="Private key: PEM, or base64 of it or of its DER form.")
     private_key_path: Text | None = Field(
-        default=None, description="File with the private key (PEM), relative to the folder of klaviyo_sync.yaml."
+        default=None, description="File with the private key (PEM or DER), relative to the folder of klaviyo_sync.yaml."
     )
-    private_key_password: Secret | None = Field(default=None, description="Password of the private key.")
+    private_key_password: Secret | None = Field(default=None, description="Password of an encrypted private key.")
     password: Secret | None = Field(default=None, description="Password; a private key is better.")
     token: Secret | None = Field(default=None, description="OAuth or programmatic access token.")
     authenticator: Text | None = Field(default=None, description="Snowflake's authenticator, such as oauth or externalbrowser.")

@@ -235,6 +235,10 @@ class Sync(Model):
         named = (self.list_id, self.consent.list_id if self.consent else None)
         return tuple(dict.fromkeys(list_id for list_id in named if list_id is not None))
 
+    def list_key(self, list_id: str) -> tuple[str, ...]:
+        """The path of the key that names this list."""
+        return ("list",) if list_id == self.list_id else ("consent", "list")
+
     @property
     def zone(self) -> ZoneInfo:
         """The time zone of the windows, and of `modified_at` where the column has none."""
@@ -252,15 +256,24 @@ class Sync(Model):
 
     def columns(self) -> tuple[str, ...]:
         """Every column that the sync reads, once each, in the order of the file; `modified_at` last."""
-        consent = self.consent.channels().values() if self.consent else ()
-        named = [
-            *(name for field in self.profile.values() for name in (field.column, field.country)),
-            *(field.column for field in self.properties.values()),
-            *(name for field in consent for name in (field.column, field.timestamp)),
-            self.consent.age_gated_date_of_birth if self.consent else None,
-            self.modified_at.column,
-        ]
-        return tuple(dict.fromkeys(name for name in named if name is not None))
+        return tuple(self.column_keys())
+
+    def column_keys(self) -> dict[str, tuple[str, ...]]:
+        """The path of the first key that names each column, in the order of the file; `modified_at` last."""
+        keys: dict[tuple[str, ...], str | None] = {}
+        for path, attribute in self.profile.items():
+            keys |= {("profile", path, "column"): attribute.column, ("profile", path, "country"): attribute.country}
+        for name, entry in self.properties.items():
+            keys["properties", name, "column"] = entry.column
+        for channel, stated in (self.consent.channels() if self.consent else {}).items():
+            keys |= {("consent", channel, "column"): stated.column, ("consent", channel, "timestamp"): stated.timestamp}
+        keys["consent", "age_gated_date_of_birth"] = self.consent.age_gated_date_of_birth if self.consent else None
+        keys["modified_at", "column"] = self.modified_at.column
+        first: dict[str, tuple[str, ...]] = {}
+        for key, column in keys.items():
+            if column is not None:
+                first.setdefault(column, key)
+        return first
 
 
 def profile_faults(profile: Mapping[str, Any], consent: object) -> Iterator[Fault]:

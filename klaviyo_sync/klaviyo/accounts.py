@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from klaviyo_sync.core.errors import ConfigError, Refused
+from klaviyo_sync.core.errors import ConfigError, NoSuchListError, Refused
 from klaviyo_sync.klaviyo.answers import Answer, Rejection, attributes, mapping, text
 
 
@@ -63,12 +63,13 @@ def list_in(answer: Answer | Rejection, list_id: str) -> ListDetails:
     """The list in an answer of https://developers.klaviyo.com/en/reference/get_list.
 
     Raises:
-        Refused: The account has no such list.
+        NoSuchListError: The account has no such list.
     """
     if isinstance(answer, Rejection):
-        raise Refused(
+        raise NoSuchListError(
             f"The Klaviyo account has no list {list_id!r}: {answer.safe}. "
-            "The id of a list is the last part of its address in Klaviyo, such as Y6nRLr."
+            "The id of a list is the last part of its address in Klaviyo, such as Y6nRLr.",
+            list_id,
         )
     found = attributes(answer.resource)
     return ListDetails(answer.resource["id"], text(found.get("name")), text(found.get("opt_in_process")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -161,7 +162,7 @@ class Klaviyo:
         return self._account
 
     def list_details(self, list_id: str) -> ListDetails:
-        """The list of this id. Errors as for `request`; `Refused` also when the account has no such list."""
+        """The list of this id. Errors as for `request`; NoSuchListError, a ConfigError, when the account has none."""
         return list_in(self.request(Request(LIST, id=list_id)), list_id)
 
     def _wait(self, setback: Setback, met: int) -> float:
@@ -200,8 +201,10 @@ def request_id(reply: Reply) -> str:
 
 
 def seen(reply: Reply) -> str:
-    """The status and the id of a reply."""
-    return f"{reply.status} (request {request_id(reply)})"
+    """The status and the id of a reply; also what it is, where it is not JSON and so not of Klaviyo's making."""
+    kind = re.match(r"[\w.+/-]+", reply.headers.get("Content-Type", ""))
+    strange = f", {kind[0]} instead of JSON" if kind and "json" not in kind[0] else ""
+    return f"{reply.status}{strange} (request {request_id(reply)})"
 
 
 ADVICE = {

@@ -114,7 +114,8 @@ def prepare(
     One created more than six hours ago is taken for dead: Klaviyo keeps dead jobs for seven days.
 
     Raises:
-        Refused: The key is not good, or there is no such list.
+        Refused: The key is not good.
+        NoSuchListError: The account has no such list.
         Unavailable: Other imports did not end in time.
     """
     patience = patience or Patience()

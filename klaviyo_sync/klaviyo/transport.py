@@ -156,4 +156,8 @@ def describe(error: Any, host: str | None) -> UnreachableError | Refused:
         )
     if "NameResolutionError" in said:
         return UnreachableError(f"the name {host} could not be resolved; some DNS block lists hold it")
-    return UnreachableError(type(error).__name__)
+    if refused := re.search(r"Tunnel connection failed: (\d{3})", said):
+        return UnreachableError(f"the proxy that HTTPS_PROXY names answered {refused[1]} instead of {host}")
+    if broken := re.search(r"\[SSL: (\w+)\]", said):
+        return UnreachableError(f"no TLS connection with {host} ({broken[1]})")
+    return UnreachableError(f"no whole answer from {host} ({type(error).__name__})")

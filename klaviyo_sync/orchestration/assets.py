@@ -11,7 +11,7 @@ from klaviyo_sync.core.ledger import ANYWHERE, Destination
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.tolerance import UNLIMITED
 from klaviyo_sync.core.windows import Window
-from klaviyo_sync.orchestration import evaluations
+from klaviyo_sync.orchestration import column_types, evaluations
 from klaviyo_sync.orchestration.checks import check_specs
 from klaviyo_sync.orchestration.done import checkpoint, read_ledger
 from klaviyo_sync.orchestration.failures import RETRIES, broken, unproven
@@ -118,6 +118,7 @@ def imported(
     if not windows:
         return dg.Failure(f"Sync {sync.name}: no window was chosen. Choose partitions to materialize.", allow_retries=False)
     key = asset_key(sync)
+    types_before = column_types.stored_types(context.instance, key)
     try:
         rejects = importing.open_rejects()
         report = importing.run_windows(
@@ -135,7 +136,8 @@ def imported(
     proven = [(window, result, file) for window, result, file in results if result.proven]
     before = read_ledger(context.instance, key)
     for window, result, file in proven:
-        values = metadata(sync, window, result, report, file, sandbox=destination.sandbox)
+        types = column_types.metadata(report.types, types_before)
+        values = metadata(sync, window, result, report, file, sandbox=destination.sandbox) | types
         newest = checkpoint(before) if window is proven[-1][0] else {}
         yield dg.AssetMaterialization(key, partition=window.key, metadata={**values, **newest})
     stored = latest(context.instance, key, [window.key for window, _, _ in proven])

@@ -12,7 +12,7 @@ from klaviyo_sync.core.ledger import ANYWHERE, Destination
 from klaviyo_sync.core.provenance import dataset_id
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import windows
-from klaviyo_sync.orchestration import late
+from klaviyo_sync.orchestration import column_types, late
 from klaviyo_sync.orchestration.checks import OVERALL, PER_WINDOW, Overview
 from klaviyo_sync.orchestration.dagster_private import target
 from klaviyo_sync.orchestration.done import read_ledger
@@ -24,6 +24,7 @@ from klaviyo_sync.orchestration.ticks import settled
 from klaviyo_sync.orchestration.verdicts import Verdict
 
 LOOKED_AT = 1_000
+MAPPING = "mapping"
 
 
 def of_windows(sync: Sync, stored: Iterable[Stored], names: Collection[str]) -> Iterator[dg.AssetCheckEvaluation]:
@@ -32,6 +33,7 @@ def of_windows(sync: Sync, stored: Iterable[Stored], names: Collection[str]) -> 
         for name, check in PER_WINDOW.items():
             if name in names:
                 verdict = check(sync, window.result)
+                verdict = column_types.judged(verdict, window) if name == MAPPING else verdict
                 file = window.rejects_file if "issues" in verdict.metadata else None
                 where = {"rejects_file": dg.MetadataValue.text(file)} if file else {}
                 yield evaluation(asset_key(sync), name, verdict, where, window)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from klaviyo_sync.core.errors import ConfigError, HaltedError, KlaviyoSyncError, Refused, Unavailable
+from klaviyo_sync.core.errors import ConfigError, HaltedError, KlaviyoSyncError, Refused, Unavailable, withheld
 from klaviyo_sync.core.windows import Window
 from klaviyo_sync.orchestration.verdicts import counted
 
@@ -54,8 +52,7 @@ def told(error: Exception) -> str:
     for kind in NEXT:
         if isinstance(error, kind):
             return f"{kind.__name__}: {error}"
-    frames = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
-    return f"{type(error).__module__}.{type(error).__qualname__} (text withheld, it may quote a cell) at {' > '.join(frames[-6:])}"
+    return withheld(error)
 
 
 def unproven(sync_name: str, windows: Sequence[tuple[Window, Result, str]]) -> dg.Failure:

@@ -350,7 +350,7 @@ def test_account_and_list() -> None:
 
     with serving(script) as server, quick(server.url) as (klaviyo, _):
         account, details = klaviyo.account(), klaviyo.list_details("Y6nRLr")
-        with pytest.raises(Refused, match="no list 'NOPE01'"):
+        with pytest.raises(ConfigError, match="no list 'NOPE01'"):
             klaviyo.list_details("NOPE01")
     assert (account.id, account.name, account.timezone, account.test_account) == ("AbC123", "Shop", "Europe/Berlin", True)
     assert (details.name, details.opt_in_process) == ("News", "double_opt_in")

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from how_many import examples
 from klaviyo_sync.core.attributes import ATTRIBUTES
 from klaviyo_sync.core.cleaning import Cleaned, cleaner_for_attribute, cleaner_for_phone, cleaner_for_property
-from klaviyo_sync.core.dialects import BLANKS, Kind
+from klaviyo_sync.core.dialects import Kind
 from klaviyo_sync.core.frames import true_at
 from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.sync import AttributeField, PropertyField, PropertyType
+from klaviyo_sync.core.visible import BLANKS
 
 ZONES = [ZoneInfo(name) for name in ("UTC", "Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe")]
 PROPERTY_TYPES: tuple[PropertyType | None, ...] = (None, *get_args(PropertyType))
@@ -110,7 +111,7 @@ def check(cells: pa.Array, cleaned: Cleaned) -> None:
         assert not (after and issue)
         if before and not after and not issue:
             assert text is not None
-            assert text.translate(dict.fromkeys((*range(32), 127))).strip(BLANKS) in ("", "null", '""')
+            assert text.translate(dict.fromkeys((*range(32), 127))).strip(BLANKS + "'") in ("", "null", '""', '=""')
         assert before or not after
     if cleaned.form == "raw":
         for value in cleaned.cells.to_pylist():

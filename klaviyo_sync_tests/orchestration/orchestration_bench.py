@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from klaviyo_sync.core.column_types import ColumnType
 from klaviyo_sync.core.errors import HaltedError
 from klaviyo_sync.core.result import Result
 from klaviyo_sync.core.sync import Sync
@@ -51,6 +52,7 @@ class Imports:
     opt_in: str | None = None
     halts: str | None = None
     notes: tuple[str, ...] = ()
+    types: tuple[ColumnType, ...] = ()
     asked: list[list[str]] = field(default_factory=list)
 
     def __call__(
@@ -72,7 +74,7 @@ class Imports:
         if self.error is not None:
             raise self.error
         results = {window.key: self.results.get(window.key, self.usual) for window in windows}
-        return Report(results, undated=self.undated, future=0, seconds=1.5, opt_in=self.opt_in, notes=self.notes)
+        return Report(results, undated=self.undated, future=0, seconds=1.5, opt_in=self.opt_in, notes=self.notes, types=self.types)
 
 
 @dataclass
