@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from klaviyo_sync.klaviyo.answers import Answer, Json, Rejection
 from klaviyo_sync.klaviyo.client import SLICE_SECONDS, Klaviyo, Request, StoppedError
 from klaviyo_sync.klaviyo.jobs import Patience, listed, looked_up, lost, settled
 from klaviyo_sync.klaviyo.limits import IMPORT_PROFILES
+from klaviyo_sync.klaviyo.looks import Looks
 from klaviyo_sync.klaviyo.submission import Job, Submission
 
 READERS = 2
@@ -63,9 +63,12 @@ class _Run:
         self._waiting: deque[Batch] = deque()
         self._running: list[_Watched] = []
         self._complete: deque[tuple[Job, Json]] = deque()
+        self._ids: set[str] = set()
         self._outcomes: deque[Outcome] = deque()
         self._slots = in_flight
         self._open = 0
+        self._unsent = 0
+        self._all_offered = False
         self._error: BaseException | None = None
         work = [self._send] * senders + [self._watch] + [self._read] * READERS
         self._threads = [Thread(target=self._guarded, args=(one,), name=f"klaviyo{one.__name__}", daemon=True) for one in work]
@@ -90,6 +93,7 @@ class _Run:
                 return False
             self._waiting.append(batch)
             self._open += 1
+            self._unsent += 1
             self._changed.notify_all()
             return True
 
@@ -103,8 +107,9 @@ class _Run:
             return taken
 
     def busy(self) -> bool:
-        """Whether there are outcomes, or an error; waits for them as long as work is under way."""
+        """Whether there are outcomes, or an error; waits for them as long as work is under way. Nothing is offered any more."""
         with self._changed:
+            self._all_offered = True
             self._changed.wait_for(lambda: self._error or self._outcomes or not self._open)
             return bool(self._error or self._outcomes)
 
@@ -159,14 +164,22 @@ class _Run:
                 self._watch_over(made)
             else:
                 self._report(made)
+        with self._changed:
+            self._unsent -= 1
         self._close(slots=int(has_slot))
 
     def _watch_over(self, job: Job) -> None:
         now = self._klaviyo.clock()
         with self._changed:
-            self._running.append(_Watched(job, now, now + self._patience.shortest))
+            taken = job.id in self._ids
+            self._ids.add(job.id)
             self._open += 1
+            if not taken:
+                self._running.append(_Watched(job, now, now + self._patience.shortest))
             self._changed.notify_all()
+        if taken:
+            self._report(lost(job, "Klaviyo gave it the id of another import job."))
+            self._close(slots=1)
 
     def _report(self, outcome: Outcome) -> None:
         with self._changed:
@@ -181,13 +194,15 @@ class _Run:
             self._changed.notify_all()
 
     def _watch(self) -> None:
-        next_look = -math.inf
+        looks = Looks(self._patience.pace)
         while True:
             with self._changed:
                 self._when(lambda: self._running)
                 running = list(self._running)
+                sending = self._unsent > 0 or not self._all_offered
+                blocked = self._slots == 0
             now = self._klaviyo.clock()
-            wait = max(next_look, min(one.due for one in running)) - now
+            wait = looks.wait(now, min(one.due for one in running), sending=sending, blocked=sending and blocked)
             if wait > 0:
                 self._klaviyo.pause(min(wait, SLICE_SECONDS), self._stop)
                 continue
@@ -197,7 +212,7 @@ class _Run:
                     self._look(one, found[one.job.id])
                 elif one.due <= now:
                     self._look(one, looked_up(self._klaviyo, one.job.id, self._stop))
-            next_look = now + self._patience.shortest
+            looks.took(now)
 
     def _look(self, one: _Watched, state: Json | None) -> None:
         """Decides on one job, given its attributes, or None when Klaviyo does not know it."""
