@@ -44,7 +44,7 @@ def importing(project: Project) -> Importing:
     def open_rejects() -> Rejects:
         from klaviyo_sync.rejects import Rejects  # noqa: PLC0415 - for a run only
 
-        return Rejects(project.rejects)
+        return Rejects(project.rejects, project.keep_rejects)
 
     return Importing(run_windows, open_rejects, clock=lambda: datetime.now(timezone.utc))
 

@@ -71,6 +71,7 @@ def sync_windows(
     window is. `most` is the number of profiles in one request.
     """
     started = time.monotonic()
+    rejects.store.probe()
     source = open_source(sync, warehouse, now)
     undated, future = source.rows_outside()
     tally = Tally(windows)
@@ -91,6 +92,7 @@ def sync_windows(
                 files.add(clear_lines(emptied, sync))
             log(f"{len(outcome.rows):,} profiles answered for; {tally}")
         files.publish()
+        rejects.remove_old(sync.name, now, log)
     return Report(tally.results(), undated, future, time.monotonic() - started, opt_in(sync, lists), tuple(warehouse.notes))
 
 

@@ -18,6 +18,7 @@ from klaviyo_sync.core.query import Column, Query, Relation, extent_query, find_
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import windows
 from klaviyo_sync.klaviyo.accounts import Account, ListDetails
+from klaviyo_sync.rejects_store import Store
 from klaviyo_sync.source import Source
 from klaviyo_sync.warehouses import Warehouse
 
@@ -49,12 +50,22 @@ class Finding(NamedTuple):
 
 
 def findings(project: Project, now: datetime, open_warehouse: OpenWarehouse, open_klaviyo: OpenKlaviyo) -> Iterator[Finding]:
-    """Every answer, warehouses first. A connection that no sync uses is not asked."""
+    """Every answer, warehouses first, then the place of the rejects files, then Klaviyo. A connection that no sync uses is not asked."""
     for name, connection in project.connections.items():
         syncs = [sync for sync in project.syncs if sync.connection == name]
         if syncs:
             yield from ask_warehouse(name, connection, syncs, now, open_warehouse)
+    yield ask_rejects(project.rejects)
     yield from ask_klaviyo(project, open_klaviyo)
+
+
+def ask_rejects(folder: str) -> Finding:
+    """Whether the rejects files can be written: a probe file is written and removed."""
+    try:
+        Store(folder).probe()
+    except KlaviyoSyncError as error:
+        return Finding("rejects", folder, good=False, said=str(error))
+    return Finding("rejects", folder, good=True, said="a probe file was written and removed")
 
 
 def ask_warehouse(name: str, connection: Connection, syncs: list[Sync], now: datetime, open_warehouse: OpenWarehouse) -> Iterator[Finding]:

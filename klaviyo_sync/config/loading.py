@@ -16,6 +16,7 @@ from klaviyo_sync.config.document import Document, each_env, read
 from klaviyo_sync.config.env import Env
 from klaviyo_sync.config.problems import KeyPath, Problems, dotted, shown
 from klaviyo_sync.config.project import Project, Source
+from klaviyo_sync.config.rejects import RejectsSettings
 from klaviyo_sync.config.translation import key_path, translate, unknown_keys
 from klaviyo_sync.core.nearest import did_you_mean
 from klaviyo_sync.core.sync import NAME, Sync
@@ -45,7 +46,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None, now
         problems.add(found, None, (), f"there is no such file: make it, or name another one in {VARIABLE}")
         problems.raise_any()
     document = read(found, problems, PROJECT_MAPPINGS)
-    klaviyo, connections, rejects = read_project(document, problems, known) if document else (None, {}, "")
+    klaviyo, connections, rejects = read_project(document, problems, known) if document else (None, {}, RejectsSettings())
     names = document.value.get("connections") if document else None
     pairs = read_syncs(found.parent / FOLDER, problems, known)
     check_connections(pairs, frozenset(names) if isinstance(names, dict) else None, found, problems)
@@ -56,7 +57,8 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None, now
         raise AssertionError("a configuration without problems has its Klaviyo settings")
     syncs = tuple(sync for _, sync in pairs if sync is not None)
     sources = {read_document.path.stem: source(read_document) for read_document, _ in pairs}
-    return Project(found, klaviyo, connections, syncs, rejects, sources, tuple(notes(syncs, now or datetime.now(timezone.utc))))
+    told = tuple(notes(syncs, now or datetime.now(timezone.utc)))
+    return Project(found, klaviyo, connections, syncs, rejects.folder, rejects.keep, sources, told)
 
 
 def source(document: Document) -> Source:
@@ -66,7 +68,7 @@ def source(document: Document) -> Source:
 
 def read_project(
     document: Document, problems: Problems, environ: Mapping[str, str]
-) -> tuple[KlaviyoSettings | None, dict[str, Connection], str]:
+) -> tuple[KlaviyoSettings | None, dict[str, Connection], RejectsSettings]:
     """The parts of klaviyo_sync.yaml; what is missing from them is among the problems."""
     value = document.value
     for key in value:
@@ -75,13 +77,23 @@ def read_project(
             problems.add(document.path, document.mark((key,)), (key,), f"unknown key{hint}")
     klaviyo = read_klaviyo(document, problems, environ)
     connections = read_connections(document, problems)
-    rejects = value.get("rejects") or "rejects"
-    if isinstance(rejects, Env):
-        rejects = resolved(rejects, document, problems, environ) or "rejects"
-    if not isinstance(rejects, str):
-        problems.add(document.path, document.mark(("rejects",)), ("rejects",), f"found {shown(rejects)}, expected a folder or an address")
-        rejects = ""
-    return klaviyo, connections, beside(document.path.parent, rejects)
+    return klaviyo, connections, read_rejects(document, problems, environ)
+
+
+def read_rejects(document: Document, problems: Problems, environ: Mapping[str, str]) -> RejectsSettings:
+    """Where the rejects files go: a folder or an address, or a mapping with `folder` and `keep`."""
+    given = document.value.get("rejects") or "rejects"
+    parts = dict(given) if isinstance(given, dict) else {"folder": given}
+    at: KeyPath = ("rejects",) if isinstance(given, dict) else ()
+    for key, part in parts.items():
+        if isinstance(part, Env):
+            parts[key] = resolved(part, document, problems, environ) or "1d"
+    if not isinstance(given, dict) and not isinstance(parts["folder"], str):
+        mark = document.mark(("rejects",))
+        problems.add(document.path, mark, ("rejects",), f"found {shown(given)}, expected a folder, an address, or a mapping with folder")
+        return RejectsSettings()
+    read = validated(RejectsSettings, parts, document, problems, at=at) or RejectsSettings()
+    return read.model_copy(update={"folder": beside(document.path.parent, read.folder)})
 
 
 def read_klaviyo(document: Document, problems: Problems, environ: Mapping[str, str]) -> KlaviyoSettings | None:
