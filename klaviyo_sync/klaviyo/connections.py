@@ -57,10 +57,10 @@ class Adapter(HTTPAdapter):
                 connections.opened(self)
 
         class PlainPool(HTTPConnectionPool):
-            ConnectionCls = Plain
+            ConnectionCls: Any = Plain
 
         class SecurePool(HTTPSConnectionPool):
-            ConnectionCls = Secure
+            ConnectionCls: Any = Secure
 
         self._pools = {"http": PlainPool, "https": SecurePool}
         super().__init__(pool_connections=1, pool_maxsize=at_most, max_retries=0)

@@ -114,9 +114,12 @@ def imported(
     """Yields the windows whose every row is proven, each as a materialization and its checks; comes back with the failure of the rest."""
     if not windows:
         return dg.Failure(f"Sync {sync.name}: no window was chosen. Choose partitions to materialize.", allow_retries=False)
-    from klaviyo_sync.orchestration.import_slot import import_slot  # noqa: PLC0415 - SQLAlchemy, for a run only
+    from klaviyo_sync.orchestration.guarantees import forgets  # noqa: PLC0415 - SQLAlchemy, for a run only
+    from klaviyo_sync.orchestration.import_slot import import_slot  # noqa: PLC0415
 
     key = asset_key(sync)
+    if (warning := forgets(context.instance)) is not None:
+        context.log.warning(warning)
     try:
         rejects = importing.open_rejects()
         with not_swallowed(), import_slot(context.instance, context.run.run_id, context.log.info):

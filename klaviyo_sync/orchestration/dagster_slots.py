@@ -5,11 +5,15 @@ Apart from dagster_private.py because it loads SQLAlchemy, which only runs need.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import dagster as dg
+from dagster._core.instance import InstanceRef
+from dagster._core.instance.config import is_dagster_home_set
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage, SqlEventLogStorage, SqliteEventLogStorage
 from dagster._core.storage.event_log.base import EventLogStorage
 from dagster._core.storage.event_log.schema import ConcurrencySlotsTable
@@ -73,4 +77,31 @@ def free(storage: EventLogStorage, holder: Holder) -> None:
 def storage_folder(instance: dg.DagsterInstance) -> Path | None:
     """The folder of an event log that is kept in files; None for a database, and for one in memory."""
     storage = instance.event_log_storage
-    return Path(storage.conn_string_for_shard("index").removeprefix("sqlite:///")).parent if isinstance(storage, SqliteEventLogStorage) else None
+    return (
+        Path(storage.conn_string_for_shard("index").removeprefix("sqlite:///")).parent
+        if isinstance(storage, SqliteEventLogStorage)
+        else None
+    )
+
+
+def pool_limit(instance: dg.DagsterInstance, pool: str) -> int | None:
+    """The limit that holds for a pool, its own or the default one; None without any."""
+    own = {limit.name: limit.limit for limit in instance.event_log_storage.get_pool_limits() if not limit.from_default}
+    return own.get(pool, instance.get_concurrency_config().pool_config.default_pool_limit)
+
+
+@contextmanager
+def instance_here(folder: Path) -> Iterator[dg.DagsterInstance | None]:
+    """The instance that Dagster would use when started in `folder`; None when that would be a temporary one."""
+    if is_dagster_home_set():
+        with dg.DagsterInstance.get() as instance:
+            yield instance
+    elif not (folder / "dagster.yaml").is_file():
+        yield None
+    else:
+        # As Dagster does it: what the file gives no place for goes into a temporary folder.
+        with (
+            TemporaryDirectory() as temporary,
+            dg.DagsterInstance.from_ref(InstanceRef.from_dir(temporary, config_dir=str(folder))) as instance,
+        ):
+            yield instance

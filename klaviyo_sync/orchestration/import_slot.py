@@ -48,7 +48,7 @@ def unsupported(instance: dg.DagsterInstance) -> str | None:
 
 
 @contextmanager
-def import_slot(instance: dg.DagsterInstance, run_id: str, log: Callable[[str], None], patience: Patience = Patience()) -> Iterator[None]:  # noqa: B008 (frozen)
+def import_slot(instance: dg.DagsterInstance, run_id: str, log: Callable[[str], None], patience: Patience = Patience()) -> Iterator[None]:
     """The slot of the account is held inside the block, by this run alone.
 
     A slot whose holder has ended without giving it back is taken over: its process is gone from this machine, or Dagster says

@@ -106,7 +106,9 @@ class ProcessPlace:
 
 
 @contextmanager
-def process_place(folder: Path, *, source: str = "dataset: people", more: str = "", settings: str = "", **options: object) -> Iterator[ProcessPlace]:
+def process_place(
+    folder: Path, *, source: str = "dataset: people", more: str = "", settings: str = "", **options: object
+) -> Iterator[ProcessPlace]:
     """A place with two syncs of the same table, `people` (read as `source` says, with `more` lines in its file) and `others`.
 
     `settings` are what stands in dagster.yaml; `options` are the sandbox's.
