@@ -1,4 +1,4 @@
-"""A project, its Klaviyo, and runs of Dagster in processes of their own that can be signalled; the instance has no settings but its home."""
+"""A project, its Klaviyo, and runs of Dagster in processes of their own, which can be signalled. The instance has no limits."""
 
 from __future__ import annotations
 
