@@ -1,4 +1,4 @@
-"""The commands together, and the exit status: 0 fine, 1 the configuration or the data is at fault, 2 wrong usage."""
+"""The commands together, and the exit status: 0 fine, 1 the configuration or the data is at fault, 2 wrong usage, 130 after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -13,20 +13,26 @@ from klaviyo_sync.cli.preview import preview
 from klaviyo_sync.cli.sandbox import sandbox
 from klaviyo_sync.cli.schema import schema
 from klaviyo_sync.core.errors import KlaviyoSyncError
+from klaviyo_sync.interrupts import not_swallowed, terminable
 
 ENV_FILE = ".env"
+INTERRUPTED = 130  # what shells expect of a command that Ctrl-C ended
 
 
 class Commands(click.Group):
-    """A group whose commands end with status 1, and the message alone, when klaviyo_sync says what is wrong."""
+    """A group whose commands end with status 1, and the message alone, when klaviyo_sync says what is wrong; with 130 after Ctrl-C."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """The command's own value."""
         try:
-            return super().invoke(ctx)
+            with terminable(), not_swallowed():
+                return super().invoke(ctx)
         except KlaviyoSyncError as error:
             print_lines(make_console(stderr=True), str(error).splitlines(), "red")
             ctx.exit(1)
+        except KeyboardInterrupt:
+            print_lines(make_console(stderr=True), ["Stopped."])
+            ctx.exit(INTERRUPTED)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -19,3 +19,7 @@ class Refused(KlaviyoSyncError):  # noqa: N818 - the design names it so
 
 class Unavailable(KlaviyoSyncError):  # noqa: N818
     """For nobody: the other side did not answer in time. It was retried; the next run asks again."""
+
+
+class SlotTakenError(Unavailable):
+    """Another import into the same account ran for longer than this run waits."""

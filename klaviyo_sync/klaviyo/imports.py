@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from klaviyo_sync.klaviyo.looks import Looks
 from klaviyo_sync.klaviyo.submission import Job, Submission
 
 READERS = 2
+LAST_SECONDS = 10.0
 
 
 def import_batches(
@@ -27,7 +29,7 @@ def import_batches(
 
     `batches` is read in the calling thread. At most `senders` + 1 batches are held at once, and at most `in_flight` import
     jobs are open; of an accepted batch only its `rows` are kept. Closing the iterator early ends the threads; a request
-    that is under way is waited for.
+    that is under way is waited for, unless the client was stopped: then all of it ends within LAST_SECONDS.
 
     Raises:
         Refused: The key, its scopes or the list are not good.
@@ -81,7 +83,12 @@ class _Run:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._halt()
         for thread in self._threads:
-            thread.join()
+            # A stopped client opens no connection: a thread that still waits for one can send nothing.
+            while thread.is_alive() and not self._klaviyo.stopped:
+                thread.join(SLICE_SECONDS)
+        until = time.monotonic() + LAST_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
     # The caller's side.
 

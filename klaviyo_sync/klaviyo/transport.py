@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
 from klaviyo_sync.core.errors import ConfigError, Refused
+from klaviyo_sync.klaviyo.connections import Adapter, Connections
 
 REVISION = "2026-07-15"
 MEDIA_TYPE = "application/vnd.api+json"
@@ -111,11 +111,16 @@ class Transport:
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         # A proxy has no business between this machine and itself.
         self._session.trust_env = not is_loopback(urlsplit(self.base_url).hostname or "")
-        self._session.mount(self.base_url, HTTPAdapter(pool_connections=1, pool_maxsize=CONNECTIONS, max_retries=0))
+        self._connections = Connections()
+        self._session.mount(self.base_url, Adapter(self._connections, CONNECTIONS))
 
     def close(self) -> None:
         """Closes the connections."""
         self._session.close()
+
+    def sever(self) -> None:
+        """Cuts every connection, also under a request of another thread, which then meets UnreachableError. None can be opened after."""
+        self._connections.sever()
 
     def exchange(self, method: str, url: str, params: Mapping[str, str] | None, body: bytes | None, largest: int) -> Reply:
         """The reply to one request, whatever its status, of at most `largest` bytes.

@@ -38,3 +38,14 @@ def waiting_in_backfills(instance: dg.DagsterInstance, key: dg.AssetKey) -> set[
             left = data.target_subset - data.requested_subset
             waiting.update(part.partition_key for part in left.iterate_asset_partitions() if part.asset_key == key and part.partition_key)
     return waiting
+
+
+def report_canceling(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Notes that a run which was interrupted is being cancelled, as Terminate in the UI does first; Dagster then ends it as CANCELED.
+
+    Without this it counts an interrupt of another origin, such as Ctrl-C, as a failure, and may start the run again.
+    Runs that Dagster resumes on another machine, and those that have ended, are left alone.
+    """
+    run = instance.get_run_by_id(run_id)
+    if run is not None and run.status == dg.DagsterRunStatus.STARTED and not instance.run_will_resume(run_id):
+        instance.report_run_canceling(run, "The run was interrupted.")

@@ -14,6 +14,7 @@ import dagster as dg
 
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import Window, reread_from
+from klaviyo_sync.interrupts import not_swallowed
 from klaviyo_sync.orchestration.dagster_private import last_evaluation
 from klaviyo_sync.orchestration.failures import told
 from klaviyo_sync.orchestration.lineage import asset_key
@@ -56,7 +57,8 @@ def count(sync: Sync, instance: dg.DagsterInstance, open_warehouse: OpenWarehous
         return Late(now)
     span = windows[comparable[0] : comparable[-1] + 1]
     try:
-        found = count_again(sync, span, open_warehouse, now)
+        with not_swallowed():
+            found = count_again(sync, span, open_warehouse, now)
     except Exception as error:  # noqa: BLE001 - a check tells what went wrong and fails; it breaks no run
         return replace(recall(sync, instance), problem=told(error))
     names = {windows[position].key for position in comparable}

@@ -1,0 +1,75 @@
+"""Connections that can be cut from another thread, so that a request to a slow server does not outlive a cancelled run."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from threading import Lock
+from typing import Any
+from weakref import WeakSet
+
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+
+class Connections:
+    """The open connections of one client."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._open: WeakSet[HTTPConnection] = WeakSet()
+        self._severed = False
+
+    def opened(self, connection: HTTPConnection) -> None:
+        """Remembers a new connection. Raises ConnectionAbortedError, and closes it, once they are cut."""
+        with self._lock:
+            if not self._severed:
+                self._open.add(connection)
+                return
+        connection.close()
+        raise ConnectionAbortedError
+
+    def sever(self) -> None:
+        """Cuts all of them, and every one that is opened later."""
+        with self._lock:
+            self._severed = True
+            wires = [connection.sock for connection in self._open]
+        for wire in wires:
+            if wire is not None:
+                with suppress(OSError):
+                    # Not the method of an SSL socket, which takes its state away from the thread that is reading.
+                    socket.socket.shutdown(wire, socket.SHUT_RDWR)
+
+
+class Adapter(HTTPAdapter):
+    """Opens connections to one host that `connections` knows of; nothing is tried again here."""
+
+    def __init__(self, connections: Connections, at_most: int) -> None:
+        class Plain(HTTPConnection):
+            def connect(self) -> None:
+                super().connect()
+                connections.opened(self)
+
+        class Secure(HTTPSConnection):
+            def connect(self) -> None:
+                super().connect()
+                connections.opened(self)
+
+        class PlainPool(HTTPConnectionPool):
+            ConnectionCls: Any = Plain
+
+        class SecurePool(HTTPSConnectionPool):
+            ConnectionCls: Any = Secure
+
+        self._pools = {"http": PlainPool, "https": SecurePool}
+        super().__init__(pool_connections=1, pool_maxsize=at_most, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **settings: Any) -> None:
+        super().init_poolmanager(*args, **settings)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, proxy: str, **settings: Any) -> PoolManager:
+        manager = super().proxy_manager_for(proxy, **settings)
+        manager.pool_classes_by_scheme = self._pools
+        return manager
