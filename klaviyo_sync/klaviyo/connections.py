@@ -1,16 +1,18 @@
-"""Connections that can be cut from another thread, so that a request to a slow server does not outlive a cancelled run."""
+"""Connections that can be cut from another thread, so that a slow server outlives neither a cancelled run nor the time for an answer."""
 
 from __future__ import annotations
 
 import socket
-from contextlib import suppress
-from threading import Lock
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Event, Lock, Timer
 from typing import Any
 from weakref import WeakSet
 
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.response import HTTPResponse
 
 
 class Connections:
@@ -36,25 +38,62 @@ class Connections:
             self._severed = True
             wires = [connection.sock for connection in self._open]
         for wire in wires:
-            if wire is not None:
-                with suppress(OSError):
-                    # Not the method of an SSL socket, which takes its state away from the thread that is reading.
-                    socket.socket.shutdown(wire, socket.SHUT_RDWR)
+            cut(wire)
+
+
+def cut(wire: socket.socket | None) -> None:
+    """Ends a connection, also under a thread that reads from it."""
+    if wire is not None:
+        with suppress(OSError):
+            # Not the method of an SSL socket, which takes its state away from the thread that is reading.
+            socket.socket.shutdown(wire, socket.SHUT_RDWR)
+
+
+@contextmanager
+def headers_within(seconds: float, connection: HTTPConnection) -> Iterator[None]:
+    """Cuts the connection when headers take longer: a time-out of the socket begins anew with every byte that trickles in.
+
+    Raises:
+        TimeoutError: They took longer. Headers that were cut off pass for whole ones with http.client.
+    """
+    late = Event()
+
+    def end() -> None:
+        late.set()
+        cut(connection.sock)
+
+    timer = Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if late.is_set():
+            raise TimeoutError("too slow")
 
 
 class Adapter(HTTPAdapter):
-    """Opens connections to one host that `connections` knows of; nothing is tried again here."""
+    """Opens connections to one host that `connections` knows of, and gives headers so many seconds; nothing is tried again here."""
 
-    def __init__(self, connections: Connections, at_most: int) -> None:
+    def __init__(self, connections: Connections, at_most: int, seconds: float) -> None:
         class Plain(HTTPConnection):
             def connect(self) -> None:
                 super().connect()
                 connections.opened(self)
 
+            def getresponse(self) -> HTTPResponse:
+                with headers_within(seconds, self):
+                    return super().getresponse()
+
         class Secure(HTTPSConnection):
             def connect(self) -> None:
                 super().connect()
                 connections.opened(self)
+
+            def getresponse(self) -> HTTPResponse:
+                with headers_within(seconds, self):
+                    return super().getresponse()
 
         class PlainPool(HTTPConnectionPool):
             ConnectionCls: Any = Plain

@@ -112,7 +112,7 @@ class Transport:
         # A proxy has no business between this machine and itself.
         self._session.trust_env = not is_loopback(urlsplit(self.base_url).hostname or "")
         self._connections = Connections()
-        self._session.mount(self.base_url, Adapter(self._connections, CONNECTIONS))
+        self._session.mount(self.base_url, Adapter(self._connections, CONNECTIONS, timeouts.whole))
 
     def close(self) -> None:
         """Closes the connections."""
@@ -129,17 +129,17 @@ class Transport:
             UnreachableError: No connection, no answer in time, one that broke off, or one without end.
             Refused: The other side's certificate is not good.
         """
+        until = time.monotonic() + self._timeouts.whole
         try:
             with self._session.request(
                 method, url, params=params, data=body, timeout=self._timeouts[:2], stream=True, allow_redirects=False
             ) as response:
-                return Reply(response.status_code, response.headers, self._read(response, largest))
+                return Reply(response.status_code, response.headers, self._read(response, largest, until))
         except (OSError, HTTPError) as error:
             failure = describe(error, urlsplit(self.base_url).hostname)
         raise failure
 
-    def _read(self, response: requests.Response, largest: int) -> bytes:
-        until = time.monotonic() + self._timeouts.whole
+    def _read(self, response: requests.Response, largest: int, until: float) -> bytes:
         body = bytearray()
         # Not iter_content: it waits for whole chunks, so that a trickle would never meet the time limit.
         while chunk := response.raw.read1(65_536, decode_content=True):
