@@ -45,7 +45,7 @@ def importing(project: Project) -> Importing:
     def open_rejects() -> Rejects:
         from klaviyo_sync.rejects import Rejects  # noqa: PLC0415 - for a run only
 
-        return Rejects(project.rejects)
+        return Rejects(project.rejects, project.keep_rejects)
 
     def located(sync: Sync, *arguments: Any, **more: Any) -> Report:
         with project.located(sync.name):

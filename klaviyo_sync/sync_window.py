@@ -75,6 +75,7 @@ def sync_windows(
     """
     started = time.monotonic()
     account = klaviyo.account()  # before anything is read: also a window without rows is imported into some account
+    rejects.store.probe()
     source = open_source(sync, warehouse, now)
     undated, future = source.rows_outside()
     warehouse.notes += source.present_time() if future else []
@@ -96,6 +97,7 @@ def sync_windows(
                 files.add(clear_lines(emptied, sync))
             log(f"{len(outcome.rows):,} profiles answered for; {tally}")
         files.publish()
+        rejects.remove_old(sync.name, now, log)
     seconds, notes = time.monotonic() - started, tuple(warehouse.notes)
     return Report(tally.results(), undated, future, seconds, opt_in(sync, lists), notes, account, source.types)
 

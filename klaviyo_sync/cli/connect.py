@@ -18,6 +18,7 @@ from klaviyo_sync.core.query import FAR_AWAY, Column, Query, Relation, extent_qu
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import windows
 from klaviyo_sync.klaviyo.accounts import Account, ListDetails
+from klaviyo_sync.rejects_store import Store
 from klaviyo_sync.source import Source
 from klaviyo_sync.warehouses import Warehouse
 
@@ -47,14 +48,27 @@ class Finding(NamedTuple):
 
 
 def findings(project: Project, now: datetime, open_warehouse: OpenWarehouse, open_klaviyo: OpenKlaviyo) -> Iterator[Finding]:
-    """Every answer, first which Klaviyo account the key opens, then the warehouses'. A connection that no sync uses is not asked."""
+    """Every answer: first which Klaviyo account the key opens, then the warehouses', the place of the rejects files, the lists.
+
+    A connection that no sync uses is not asked.
+    """
     answers = ask_klaviyo(project, open_klaviyo)
     yield next(answers)
     for name in project.connections:
         syncs = [sync for sync in project.syncs if sync.connection == name]
         if syncs:
             yield from ask_warehouse(project, name, syncs, now, open_warehouse)
+    yield ask_rejects(project.rejects)
     yield from answers
+
+
+def ask_rejects(folder: str) -> Finding:
+    """Whether the rejects files can be written: a probe file is written and removed."""
+    try:
+        Store(folder).probe()
+    except KlaviyoSyncError as error:
+        return Finding("rejects", folder, good=False, said=str(error))
+    return Finding("rejects", folder, good=True, said="a probe file was written and removed")
 
 
 def ask_warehouse(project: Project, name: str, syncs: list[Sync], now: datetime, open_warehouse: OpenWarehouse) -> Iterator[Finding]:

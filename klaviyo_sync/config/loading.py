@@ -17,6 +17,7 @@ from klaviyo_sync.config.document import Document, each_env, read
 from klaviyo_sync.config.env import Env
 from klaviyo_sync.config.problems import KeyPath, Problems, dotted, shown
 from klaviyo_sync.config.project import Project, Source
+from klaviyo_sync.config.rejects import RejectsSettings
 from klaviyo_sync.config.shell_environment import shell_environment
 from klaviyo_sync.config.translation import key_path, translate, unknown_keys
 from klaviyo_sync.core.nearest import did_you_mean
@@ -55,7 +56,7 @@ def load(
         problems.add(found, None, (), f"there is no such file: make it, or name another one in {VARIABLE}")
         problems.raise_any()
     document = read(found, problems, PROJECT_MAPPINGS)
-    klaviyo, told, connections, rejects = read_project(document, problems, known) if document else (None, (), {}, "")
+    klaviyo, told, connections, rejects = read_project(document, problems, known) if document else (None, (), {}, RejectsSettings())
     names = document.value.get("connections") if document else None
     pairs = read_syncs(found.parent / FOLDER, problems, known)
     check_connections(pairs, frozenset(names) if isinstance(names, dict) else None, found, problems)
@@ -69,7 +70,7 @@ def load(
     syncs = tuple(sync for _, sync in pairs if sync is not None)
     sources = {read_document.path.stem: source(read_document) for read_document, _ in pairs}
     every_note = (*told, *notes(syncs, now or datetime.now(timezone.utc)))
-    return Project(found, klaviyo, connections, syncs, rejects, sources, every_note)
+    return Project(found, klaviyo, connections, syncs, rejects.folder, rejects.keep, sources, every_note)
 
 
 def source(document: Document) -> Source:
@@ -79,8 +80,8 @@ def source(document: Document) -> Source:
 
 def read_project(
     document: Document, problems: Problems, environ: Mapping[str, str]
-) -> tuple[KlaviyoSettings | None, tuple[str, ...], dict[str, Connection], str]:
-    """The account with notes about it, the connections and the rejects folder; what is missing from them is among the problems."""
+) -> tuple[KlaviyoSettings | None, tuple[str, ...], dict[str, Connection], RejectsSettings]:
+    """The account with notes about it, the connections and the rejects settings; what is missing from them is among the problems."""
     value = document.value
     for key in value:
         if key not in PROJECT_KEYS:
@@ -88,13 +89,23 @@ def read_project(
             problems.add(document.path, document.mark((key,)), (key,), f"unknown key{hint}")
     klaviyo, told = read_klaviyo(document, problems, environ)
     connections = read_connections(document, problems)
-    rejects = value.get("rejects") or "rejects"
-    if isinstance(rejects, Env):
-        rejects = resolved(rejects, document, problems, environ) or "rejects"
-    if not isinstance(rejects, str):
-        problems.add(document.path, document.mark(("rejects",)), ("rejects",), f"found {shown(rejects)}, expected a folder or an address")
-        rejects = ""
-    return klaviyo, told, connections, beside(document.path.parent.absolute(), rejects)
+    return klaviyo, told, connections, read_rejects(document, problems, environ)
+
+
+def read_rejects(document: Document, problems: Problems, environ: Mapping[str, str]) -> RejectsSettings:
+    """Where the rejects files go: a folder or an address, or a mapping with `folder` and `keep`."""
+    given = document.value.get("rejects") or "rejects"
+    parts = dict(given) if isinstance(given, dict) else {"folder": given}
+    at: KeyPath = ("rejects",) if isinstance(given, dict) else ()
+    for key, part in parts.items():
+        if isinstance(part, Env):
+            parts[key] = resolved(part, document, problems, environ) or "1d"
+    if not isinstance(given, dict) and not isinstance(parts["folder"], str):
+        mark = document.mark(("rejects",))
+        problems.add(document.path, mark, ("rejects",), f"found {shown(given)}, expected a folder, an address, or a mapping with folder")
+        return RejectsSettings()
+    read = validated(RejectsSettings, parts, document, problems, at=at) or RejectsSettings()
+    return read.model_copy(update={"folder": beside(document.path.parent.absolute(), read.folder)})
 
 
 def read_klaviyo(document: Document, problems: Problems, environ: Mapping[str, str]) -> tuple[KlaviyoSettings | None, tuple[str, ...]]:

@@ -60,8 +60,8 @@ def materialise(defs: dg.Definitions, instance: dg.DagsterInstance, planned: Pla
         done = job.execute_in_process(instance=instance, tags=tags, run_config=QUIET, raise_on_error=False)
     if done.success:
         return None
-    if any(event.event_type is dg.DagsterEventType.RUN_CANCELED for event in done.all_events):
-        raise KeyboardInterrupt  # Dagster handles Ctrl-C while it runs
+    if done.dagster_run.status == dg.DagsterRunStatus.CANCELED:
+        raise KeyboardInterrupt  # Dagster ends the run, and keeps the interrupt to itself
     failures = [
         event.step_failure_data.error_display_string.partition("\n\nStack Trace")[0] for event in done.all_events if event.is_step_failure
     ]

@@ -71,5 +71,7 @@ def list_in(answer: Answer | Rejection, list_id: str) -> ListDetails:
             "The id of a list is the last part of its address in Klaviyo, such as Y6nRLr.",
             list_id,
         )
+    if answer.resource["id"] != list_id:
+        raise Refused(f"Klaviyo answered about another list than {list_id!r}. Check klaviyo.base_url, and that no proxy stands between.")
     found = attributes(answer.resource)
     return ListDetails(answer.resource["id"], text(found.get("name")), text(found.get("opt_in_process")))

@@ -11,7 +11,9 @@ from klaviyo_sync.core.ledger import ANYWHERE, Destination
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.tolerance import UNLIMITED
 from klaviyo_sync.core.windows import Window
+from klaviyo_sync.interrupts import not_swallowed
 from klaviyo_sync.orchestration import column_types, evaluations
+from klaviyo_sync.orchestration.attempts import attempt
 from klaviyo_sync.orchestration.checks import check_specs
 from klaviyo_sync.orchestration.done import checkpoint, read_ledger
 from klaviyo_sync.orchestration.failures import RETRIES, broken, unproven
@@ -71,12 +73,15 @@ def sync_asset(sync: Sync, spec: dg.AssetSpec, importing: Importing, destination
         check_specs=check_specs(key, windows),
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.multi_run(MOST_WINDOWS_PER_RUN),
-        retry_policy=importing.retries,
         pool=POOL,
         config_schema={LET_THROUGH: LETTING_THROUGH},
         required_resource_keys={warehouse_name(sync.connection), KLAVIYO},
     )
     def run(context: dg.AssetExecutionContext) -> Events:
+        with attempt(context, importing.retries):
+            yield from attempted(context)
+
+    def attempted(context: dg.AssetExecutionContext) -> Events:
         partitioned = context.has_partition_key or context.has_partition_key_range
         chosen = [window_of(windows, name) for name in context.partition_keys] if partitioned else []
         names = {check.name for check in context.selected_asset_check_keys}
@@ -117,19 +122,25 @@ def imported(
     """Yields the windows whose every row is proven, each as a materialization and its checks; comes back with the failure of the rest."""
     if not windows:
         return dg.Failure(f"Sync {sync.name}: no window was chosen. Choose partitions to materialize.", allow_retries=False)
+    from klaviyo_sync.orchestration.guarantees import forgets  # noqa: PLC0415 - SQLAlchemy, for a run only
+    from klaviyo_sync.orchestration.import_slot import import_slot  # noqa: PLC0415
+
     key = asset_key(sync)
     types_before = column_types.stored_types(context.instance, key)
+    if (warning := forgets(context.instance)) is not None:
+        context.log.warning(warning)
     try:
         rejects = importing.open_rejects()
-        report = importing.run_windows(
-            sync,
-            windows,
-            getattr(context.resources, warehouse_name(sync.connection)),
-            getattr(context.resources, KLAVIYO),
-            now=importing.clock(),
-            rejects=rejects,
-            log=context.log.info,
-        )
+        with not_swallowed(), import_slot(context.instance, context.run.run_id, context.log.info):
+            report = importing.run_windows(
+                sync,
+                windows,
+                getattr(context.resources, warehouse_name(sync.connection)),
+                getattr(context.resources, KLAVIYO),
+                now=importing.clock(),
+                rejects=rejects,
+                log=context.log.info,
+            )
         results = [(window, report.results[window.key], rejects.address(sync.name, window.key)) for window in windows]
     except Exception as error:  # noqa: BLE001 - whatever it is, Dagster must show a text that says what to do and quotes no cell
         return broken(sync.name, windows, error)

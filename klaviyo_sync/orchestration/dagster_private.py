@@ -50,3 +50,14 @@ def running_schedules(instance: dg.DagsterInstance) -> set[str] | None:
         return None
     states = instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
     return {state.instigator_name for state in states if state.status in ON}
+
+
+def report_canceling(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Notes that a run which was interrupted is being cancelled, as Terminate in the UI does first; Dagster then ends it as CANCELED.
+
+    Without this it counts an interrupt of another origin, such as Ctrl-C, as a failure, and may start the run again.
+    Runs that Dagster resumes on another machine, and those that have ended, are left alone.
+    """
+    run = instance.get_run_by_id(run_id)
+    if run is not None and run.status == dg.DagsterRunStatus.STARTED and not instance.run_will_resume(run_id):
+        instance.report_run_canceling(run, "The run was interrupted.")

@@ -17,6 +17,7 @@ from klaviyo_sync.core.ledger import ANYWHERE, Destination
 from klaviyo_sync.core.provenance import dataset_id
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import Window, reread_from
+from klaviyo_sync.interrupts import not_swallowed
 from klaviyo_sync.orchestration.dagster_private import last_evaluation
 from klaviyo_sync.orchestration.done import read_ledger
 from klaviyo_sync.orchestration.failures import told
@@ -63,7 +64,8 @@ def count(
         return Late(now)
     span = windows[comparable[0] : comparable[-1] + 1]
     try:
-        found = count_again(sync, span, open_warehouse, now)
+        with not_swallowed():
+            found = count_again(sync, span, open_warehouse, now)
     except Exception as error:  # noqa: BLE001 - a check tells what went wrong and fails; it breaks no run
         return replace(recall(sync, instance), problem=told(error))
     names = {windows[position].key for position in comparable}
