@@ -189,7 +189,7 @@ def written_at(entry: Mapping[str, Any]) -> datetime | None:
         return datetime.fromtimestamp(value, timezone.utc)
     if isinstance(value, str):
         try:
-            value = datetime.fromisoformat(value.replace("Z", "+00:00"))
+            value = datetime.fromisoformat(value)
         except ValueError:
             return None
     if not isinstance(value, datetime):
