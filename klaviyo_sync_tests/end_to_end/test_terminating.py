@@ -75,7 +75,9 @@ def in_the_middle(place: ProcessPlace, run_id: str) -> bool:
     ],
     ids=["reading the warehouse", "waiting for a rate limit", "waiting for a job"],
 )
-def test_terminate_ends_a_launched_run_at_once(tmp_path: Path, place_of: dict[str, Any], fault: dict[str, Any] | None, reached: Any) -> None:
+def test_terminate_ends_a_launched_run_at_once(
+    tmp_path: Path, place_of: dict[str, Any], fault: dict[str, Any] | None, reached: Any
+) -> None:
     """It is CANCELED within seconds, whatever it is doing, nothing is sent again, and its window stays missing."""
     with process_place(tmp_path / "home", limits=False, settings=LAUNCHED, **{"job_seconds": 0.1, **place_of}) as place:
         if fault:
