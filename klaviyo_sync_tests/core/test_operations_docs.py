@@ -33,6 +33,7 @@ WHO = {
     "HaltedError": ("the owner of the dataset", "nothing until it is let through or the data change; each tick tries once"),
     "ConfigError": ("the author of the YAML", "nothing until it is corrected; each tick of the schedule tries once"),
     "Refused": ("the owner of the API key or of the warehouse rights", "likewise"),
+    "SlotTakenError": ("nobody", "by the next tick"),
     "Unavailable": ("nobody", "tried again twice inside the run, after about 30 and 60 seconds, then by the next tick"),
 }
 DAY = datetime(2026, 1, 1, tzinfo=timezone.utc)
