@@ -35,6 +35,7 @@ def run_windows(
 
     span = "..".join(dict.fromkeys((windows[0].key, windows[-1].key)))
     with warehouse(f"klaviyo_sync {sync.name} {span}") as opened, klaviyo() as client:
+        log(f"Klaviyo at {client.base_url}: {client.account()}")
         return sync_windows(sync, windows, opened, client, now=now, rejects=rejects, log=log)
 
 
@@ -44,7 +45,7 @@ def importing(project: Project) -> Importing:
     def open_rejects() -> Rejects:
         from klaviyo_sync.rejects import Rejects  # noqa: PLC0415 - for a run only
 
-        return Rejects(project.rejects)
+        return Rejects(project.rejects, project.keep_rejects)
 
     def located(sync: Sync, *arguments: Any, **more: Any) -> Report:
         with project.located(sync.name):

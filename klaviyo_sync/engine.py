@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import duckdb
 import pyarrow as pa
 
+from klaviyo_sync.interrupts import on_interrupt
 from klaviyo_sync.scratch import Scratch
 
 ENGINE_MEMORY = "96MB"
@@ -22,7 +23,7 @@ def engine() -> Iterator[duckdb.DuckDBPyConnection]:
     return_memory()
     with Scratch() as folder:
         config = {"memory_limit": ENGINE_MEMORY, "temp_directory": str(folder), "threads": 1}
-        with duckdb.connect(config=config) as connection:
+        with duckdb.connect(config=config) as connection, on_interrupt(connection.interrupt):
             connection.execute("SET TimeZone = 'UTC'; SET arrow_large_buffer_size = true; SET preserve_insertion_order = false")
             yield connection
 

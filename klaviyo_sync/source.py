@@ -73,9 +73,9 @@ class Source:
     def newest(self, windows: Sequence[Window], rivals: Rivals, tally: Tally) -> Iterator[Rows]:
         """The newest row of each profile among the rows of the windows, unless a newer one came after them. Counts as it goes."""
         lower, end, until = self.bounds(windows)
-        notice_all(self.identifying(lower, until), self.plan, rivals)
+        plan = notice_all(self.noticed(lower, until), self.plan, rivals)
         rows = self.warehouse.batches(self.rows_query(lower, end))
-        yield from newest_rows(rows, lambda: self.identifying(end, until), self.plan, rivals, tally, overlap=self.sync.overlap)
+        yield from newest_rows(rows, lambda: self.noticed(end, until), plan, rivals, tally, overlap=self.sync.overlap)
 
     def bounds(self, windows: Sequence[Window]) -> tuple[datetime | None, datetime, datetime]:
         """From when on the rows of the windows are read, up to when, and up to when those that may supersede them."""
@@ -95,21 +95,21 @@ class Source:
         """How many bytes a run of the windows reads at most; None where the warehouse cannot tell. Nothing is read."""
         lower, end, until = self.bounds(windows)
         outside = outside_query(self.sync, self.relation, self.columns, now=self.now)
-        asked = (outside, self.identifying_query(lower, until), self.rows_query(lower, end), self.identifying_query(end, until))
+        asked = (outside, self.noticed_query(lower, until), self.rows_query(lower, end), self.noticed_query(end, until))
         estimates = [self.warehouse.estimate(query) for query in asked]
         return None if None in estimates else sum(size for size in estimates if size is not None)
 
     def rows_query(self, lower: datetime | None, upper: datetime) -> Query:
         """The query for the rows that are sent."""
-        return window_query(self.sync, self.relation, self.columns, lower=lower, upper=upper)
+        return window_query(self.sync, self.relation, self.columns, lower=lower, upper=upper, names=self.plan.columns)
 
-    def identifying(self, lower: datetime | None, upper: datetime) -> Iterator[pa.RecordBatch]:
-        """Only the columns that say who the rows are about."""
-        return self.warehouse.batches(self.identifying_query(lower, upper))
+    def noticed(self, lower: datetime | None, upper: datetime) -> Iterator[pa.RecordBatch]:
+        """Only the columns of which all rows are looked at before any is sent."""
+        return self.warehouse.batches(self.noticed_query(lower, upper))
 
-    def identifying_query(self, lower: datetime | None, upper: datetime) -> Query:
+    def noticed_query(self, lower: datetime | None, upper: datetime) -> Query:
         """Its query."""
-        names = self.plan.identifying_columns
+        names = self.plan.noticed_columns
         return window_query(self.sync, self.relation, self.columns, lower=lower, upper=upper, names=names, aligned=False)
 
 

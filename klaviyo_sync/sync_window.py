@@ -26,7 +26,7 @@ from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window
 from klaviyo_sync.engine import engine
-from klaviyo_sync.klaviyo.accounts import ListDetails
+from klaviyo_sync.klaviyo.accounts import Account, ListDetails
 from klaviyo_sync.klaviyo.clears import send_clears
 from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.consents import send_consent
@@ -43,8 +43,8 @@ Log = Callable[[str], None]
 class Report:
     """What a run did: a result per window key, and the rows of the whole dataset that no window can hold.
 
-    `opt_in` is the process that undated subscribes go through, None unless Klaviyo was asked. `notes` are the warehouse's, on how it
-    was read. `types` are those of the columns.
+    `account` is the one that the rows went into. `opt_in` is the process that undated subscribes go through, None unless Klaviyo was
+    asked. `notes` are the warehouse's, on how it was read. `types` are those of the columns.
     """
 
     results: dict[str, Result]
@@ -53,6 +53,7 @@ class Report:
     seconds: float
     opt_in: str | None = None
     notes: tuple[str, ...] = ()
+    account: Account | None = None
     types: tuple[ColumnType, ...] = ()
 
 
@@ -73,6 +74,8 @@ def sync_windows(
     window is. `most` is the number of profiles in one request.
     """
     started = time.monotonic()
+    account = klaviyo.account()  # before anything is read: also a window without rows is imported into some account
+    rejects.store.probe()
     source = open_source(sync, warehouse, now)
     undated, future = source.rows_outside()
     warehouse.notes += source.present_time() if future else []
@@ -94,9 +97,9 @@ def sync_windows(
                 files.add(clear_lines(emptied, sync))
             log(f"{len(outcome.rows):,} profiles answered for; {tally}")
         files.publish()
-    return Report(
-        tally.results(), undated, future, time.monotonic() - started, opt_in(sync, lists), tuple(warehouse.notes), types=source.types
-    )
+        rejects.remove_old(sync.name, now, log)
+    seconds, notes = time.monotonic() - started, tuple(warehouse.notes)
+    return Report(tally.results(), undated, future, seconds, opt_in(sync, lists), notes, account, source.types)
 
 
 def sync_window(sync: Sync, window: Window, warehouse: Warehouse, klaviyo: Klaviyo, *, now: datetime, rejects: Rejects, log: Log) -> Result:
@@ -121,7 +124,7 @@ def profiles(
 
 
 def once_ready(batches: Iterator[Batch], klaviyo: Klaviyo, sync: Sync, lists: dict[str, ListDetails]) -> Iterator[Batch]:
-    """The batches. Before the first, Klaviyo is asked whether key, account and `lists` are ready; without any, nothing is asked."""
+    """The batches. Before the first, Klaviyo is asked whether key, account and `lists` are ready; without any, no list is asked about."""
     for position, batch in enumerate(batches):
         if position == 0:
             lists.update(prepare(klaviyo, sync.list_ids))

@@ -18,6 +18,7 @@ from klaviyo_sync.core.query import FAR_AWAY, Column, Query, Relation, extent_qu
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import windows
 from klaviyo_sync.klaviyo.accounts import Account, ListDetails
+from klaviyo_sync.rejects_store import Store
 from klaviyo_sync.source import Source
 from klaviyo_sync.warehouses import Warehouse
 
@@ -48,12 +49,27 @@ class Finding(NamedTuple):
 
 
 def findings(project: Project, now: datetime, open_warehouse: OpenWarehouse, open_klaviyo: OpenKlaviyo) -> Iterator[Finding]:
-    """Every answer, warehouses first. A connection that no sync uses is not asked."""
+    """Every answer: first which Klaviyo account the key opens, then the warehouses', the place of the rejects files, the lists.
+
+    A connection that no sync uses is not asked.
+    """
+    answers = ask_klaviyo(project, open_klaviyo)
+    yield next(answers)
     for name, connection in project.connections.items():
         syncs = [sync for sync in project.syncs if sync.connection == name]
         if syncs:
             yield from ask_warehouse(name, connection, syncs, now, open_warehouse, located=project.located)
-    yield from ask_klaviyo(project, open_klaviyo)
+    yield ask_rejects(project.rejects)
+    yield from answers
+
+
+def ask_rejects(folder: str) -> Finding:
+    """Whether the rejects files can be written: a probe file is written and removed."""
+    try:
+        Store(folder).probe()
+    except KlaviyoSyncError as error:
+        return Finding("rejects", folder, good=False, said=str(error))
+    return Finding("rejects", folder, good=True, said="a probe file was written and removed")
 
 
 def ask_warehouse(
@@ -146,9 +162,7 @@ def ask_klaviyo(project: Project, open_klaviyo: OpenKlaviyo) -> Iterator[Finding
     """Klaviyo's answers about the key, and about every list that a sync names."""
     try:
         with open_klaviyo(project.klaviyo) as klaviyo:
-            account = klaviyo.account()
-            kind = "test account" if account.test_account else "account"
-            yield Finding("klaviyo", "api_key", good=True, said=f"{kind} {account.id} {account.name}".strip())
+            yield Finding("klaviyo", "api_key", good=True, said=str(klaviyo.account()))
             for list_id, syncs in lists_of(project).items():
                 yield ask_list(klaviyo, list_id, syncs, project)
     except Exception as error:  # noqa: BLE001 - as above
@@ -187,4 +201,4 @@ def open_klaviyo(settings: KlaviyoSettings) -> AbstractContextManager[Asks]:
     """The real Klaviyo account."""
     from klaviyo_sync.klaviyo.client import Klaviyo  # noqa: PLC0415 - not needed until somebody is asked
 
-    return Klaviyo(settings.api_key.reveal(), settings.base_url)
+    return Klaviyo(settings.api_key.reveal(), settings.base_url, account=settings.account)

@@ -164,7 +164,7 @@ class Reader:
         """The Env of a `{env: NAME}`."""
         value = node.value[0][1]
         if isinstance(value, ScalarNode) and VARIABLE.fullmatch(value.value):
-            return Env(value.value, self.result.path, place(node), key)
+            return Env(value.value, self.result.path, place(node), key, self.result.path.parent.absolute())
         return self.fault(node, key, "expected {env: NAME} with the name of an environment variable: letters, digits and underscores")
 
 

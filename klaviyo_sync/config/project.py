@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from klaviyo_sync.config.connections import Connection, KlaviyoSettings
@@ -28,13 +29,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Project:
-    """What klaviyo_sync.yaml and syncs/*.yaml say. `notes` are worth knowing, and no errors."""
+    """What klaviyo_sync.yaml and syncs/*.yaml say. `notes` are worth knowing, and no errors.
+
+    `rejects` is the folder or address of the rejects files, `keep_rejects` how long they are kept (None: for good).
+    """
 
     path: Path
     klaviyo: KlaviyoSettings
     connections: Mapping[str, Connection]
     syncs: tuple[Sync, ...]
     rejects: str = "rejects"
+    keep_rejects: timedelta | None = None
     sources: Mapping[str, Source] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

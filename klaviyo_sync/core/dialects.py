@@ -11,9 +11,6 @@ from sqlglot import exp
 
 Kind = Literal["text", "integer", "decimal", "float", "boolean", "date", "time", "instant", "wall", "list", "json", "binary"]
 
-# White space that surrounds values in real tables, no-break and zero-width characters among it.
-BLANKS = " \t\n\r\v\f\u00a0\u200b\ufeff"
-
 
 @dataclass(frozen=True)
 class Dialect:

@@ -52,6 +52,10 @@ class Unavailable(KlaviyoSyncError):  # noqa: N818
     """For nobody: the other side did not answer in time, or answered that it cannot now. It was retried; the next run asks again."""
 
 
+class SlotTakenError(Unavailable):
+    """Another import into the same account ran for longer than this run waits."""
+
+
 def withheld(error: Exception) -> str:
     """The type and place of an error that is not one of the three; its text stays out, since drivers quote cells in theirs."""
     frames = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]

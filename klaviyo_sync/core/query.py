@@ -18,6 +18,7 @@ from klaviyo_sync.core.dialects import DIALECTS, Dialect, Kind
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.table_names import name_parts
+from klaviyo_sync.core.visible import visible
 
 NAME_PARTS = ("this", "db", "catalog")  # as sqlglot calls the parts of a table's name, last first
 WRITES = (exp.Into, exp.Lock, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter, exp.Command)
@@ -143,13 +144,14 @@ def find_column(wanted: str, columns: Sequence[Column], where: str) -> Column:
     if len(alike) == 1:
         return alike[0]
     if alike:
-        names = ", ".join(column.name for column in alike)
+        names = ", ".join(visible(column.name) for column in alike)
         raise ConfigError(f"column {wanted!r} of {where} could be {names}; write it exactly as one of them.")
     raise ConfigError(f"column {wanted!r} does not exist in {where}. {nearest_names(wanted, [column.name for column in columns])}")
 
 
 def nearest_names(wanted: str, names: Sequence[str]) -> str:
     """The name that was probably meant, and all names where they are few; else the nearest ones and how many there are."""
+    names = [visible(name) for name in names]
     by_folded = {name.casefold(): name for name in names}
     near = [by_folded[folded] for folded in difflib.get_close_matches(wanted.casefold(), by_folded, n=MOST_NAMED)]
     hint = f"Did you mean {near[0]}? " if near else ""

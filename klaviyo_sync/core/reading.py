@@ -71,11 +71,17 @@ def joined(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(held).combine_chunks()
 
 
-def notice_all(batches: Iterable[pa.RecordBatch], plan: Plan, rivals: Rivals) -> None:
-    """Lets the rivals take note of every row, given the identifying columns of all rows changed since the run's windows began."""
+def notice_all(batches: Iterable[pa.RecordBatch], plan: Plan, rivals: Rivals) -> Plan:
+    """The plan with what all rows show together, given the noticed columns of all rows changed since the run's windows began.
+
+    Lets the rivals take note of every row.
+    """
     for table in joined(batches, NOTICED_ROWS):
-        rivals.notice(map_identifiers(frame_of(table), plan))
+        frame = frame_of(table)
+        rivals.notice(map_identifiers(frame, plan))
+        plan = plan.noticing(frame)
     rivals.all_noticed()
+    return plan
 
 
 def newest_rows(

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
 from klaviyo_sync.core.errors import ConfigError, Refused
+from klaviyo_sync.klaviyo.connections import Adapter, Connections
 
 REVISION = "2026-07-15"
 MEDIA_TYPE = "application/vnd.api+json"
@@ -111,11 +111,16 @@ class Transport:
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         # A proxy has no business between this machine and itself.
         self._session.trust_env = not is_loopback(urlsplit(self.base_url).hostname or "")
-        self._session.mount(self.base_url, HTTPAdapter(pool_connections=1, pool_maxsize=CONNECTIONS, max_retries=0))
+        self._connections = Connections()
+        self._session.mount(self.base_url, Adapter(self._connections, CONNECTIONS, timeouts.whole))
 
     def close(self) -> None:
         """Closes the connections."""
         self._session.close()
+
+    def sever(self) -> None:
+        """Cuts every connection, also under a request of another thread, which then meets UnreachableError. None can be opened after."""
+        self._connections.sever()
 
     def exchange(self, method: str, url: str, params: Mapping[str, str] | None, body: bytes | None, largest: int) -> Reply:
         """The reply to one request, whatever its status, of at most `largest` bytes.
@@ -124,17 +129,17 @@ class Transport:
             UnreachableError: No connection, no answer in time, one that broke off, or one without end.
             Refused: The other side's certificate is not good.
         """
+        until = time.monotonic() + self._timeouts.whole
         try:
             with self._session.request(
                 method, url, params=params, data=body, timeout=self._timeouts[:2], stream=True, allow_redirects=False
             ) as response:
-                return Reply(response.status_code, response.headers, self._read(response, largest))
+                return Reply(response.status_code, response.headers, self._read(response, largest, until))
         except (OSError, HTTPError) as error:
             failure = describe(error, urlsplit(self.base_url).hostname)
         raise failure
 
-    def _read(self, response: requests.Response, largest: int) -> bytes:
-        until = time.monotonic() + self._timeouts.whole
+    def _read(self, response: requests.Response, largest: int, until: float) -> bytes:
         body = bytearray()
         # Not iter_content: it waits for whole chunks, so that a trickle would never meet the time limit.
         while chunk := response.raw.read1(65_536, decode_content=True):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from klaviyo_sync.core.errors import ConfigError, HaltedError, KlaviyoSyncError, Refused, Unavailable, withheld
+from klaviyo_sync.core.errors import ConfigError, HaltedError, KlaviyoSyncError, Refused, SlotTakenError, Unavailable, withheld
 from klaviyo_sync.core.windows import Window
 from klaviyo_sync.orchestration.verdicts import counted
 
@@ -32,6 +32,7 @@ NEXT: dict[type[KlaviyoSyncError], tuple[bool, str]] = {
     HaltedError: (False, LET_IT_THROUGH),
     ConfigError: (False, "Correct the configuration and reload the code location; the schedule then asks for these windows again."),
     Refused: (False, "Ask the owner of the API key or of the warehouse rights; nothing changes until the rights do."),
+    SlotTakenError: (False, f"Nothing: {ASKED_AGAIN} If the other run hangs, terminate it; if its machine died, mark it as cancelled."),
     Unavailable: (True, f"Nothing: Dagster tries again, and {ASKED_AGAIN}"),
 }
 

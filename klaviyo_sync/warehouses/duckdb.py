@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.query import Column, Query, Relation, columns_query
+from klaviyo_sync.interrupts import on_interrupt
 from klaviyo_sync.scratch import Scratch
 from klaviyo_sync.warehouses.duckdb_failures import explained
 
@@ -64,7 +65,7 @@ class DuckDBWarehouse:
     def batches(self, query: Query) -> Iterator[pa.RecordBatch]:
         """The rows, as Arrow batches of at most BATCH_ROWS. Raises ConfigError for a wrong query, Refused when reading breaks."""
         # A connection of its own: another query may begin before this one is read to its end.
-        with explained(self.path), self.connection.cursor() as cursor:
+        with explained(self.path), self.connection.cursor() as cursor, on_interrupt(cursor.interrupt):
             reader = self.run(cursor, query).to_arrow_reader(BATCH_ROWS)
             self.readers.append(reader)
             # map, not a loop: no name here keeps the last batch alive while the next one is made.

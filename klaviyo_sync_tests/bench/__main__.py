@@ -1,6 +1,6 @@
 """`make bench`: every figure from a process of its own, ratios within one run.
 
-Rates depend on the machine and on what else it does; ratios much less. Rows can be set: `python -m bench 200000`.
+Rates depend on the machine and on what else it does; ratios much less. Rows can be set: `make bench ROWS=200000`.
 """
 
 from __future__ import annotations

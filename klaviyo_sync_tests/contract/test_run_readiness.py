@@ -22,7 +22,7 @@ def prepared(*open_jobs: dict[str, Any], ends_after: int = 10**9) -> Any:
         if asked.path == "/api/accounts":
             return Says(200, {"data": [{"type": "account", "id": "AbC123", "attributes": {}}]})
         if asked.path.startswith("/api/lists/"):
-            return Says(200, {"data": {"type": "list", "id": "L", "attributes": {}}}) if asked.path.endswith("Y6nRLr") else Says(404)
+            return Says(200, {"data": {"type": "list", "id": "Y6nRLr", "attributes": {}}}) if asked.path.endswith("Y6nRLr") else Says(404)
         assert asked.query["filter"] == 'any(status,["queued","processing"])'
         looks[0] += 1
         found = open_jobs if looks[0] <= ends_after else ()

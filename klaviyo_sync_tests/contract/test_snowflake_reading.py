@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("fakesnow", reason="fakesnow needs Python 3.11")
+pytest.importorskip("fakesnow", reason="fakesnow, on which the local Snowflake stands, is not installed")
 
 from snowflake_people import COLUMNS, PASSWORD, make_people, opened, pem, people, public, rows, window
 

@@ -180,8 +180,9 @@ def test_preview_counts_and_sends_nothing(folder: Path) -> None:
     """The preview counts what would be sent, set aside and rejected, with reasons. Too many rejects are status 1."""
     with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
         connection.execute(
-            "INSERT INTO members VALUES ('ann@example.com', 'gold', '2026-01-01 10:00Z'), ('ann@example.com', 'old', '2026-01-01 09:00Z'), "
-            "('not an address', NULL, '2026-01-01 11:00Z'), ('bob@example.com', 'tin', '2026-01-02 11:00Z'), "
+            "INSERT INTO members VALUES ('ann@example.com', 'gold', '2026-01-01 10:00:00Z'), "
+            "('ann@example.com', 'old', '2026-01-01 09:00:00Z'), "
+            "('not an address', NULL, '2026-01-01 11:00:00Z'), ('bob@example.com', 'tin', '2026-01-02 11:00:00Z'), "
             "('eve@example.com', NULL, NULL)"
         )
     result = run("preview", "members", "--window", "2026-01-01", "--examples", "--ask", "0")

@@ -164,7 +164,7 @@ def test_case_of_column_names(opens: Opens) -> None:
 
 def test_a_column_of_nothing_but_null(opens: Opens) -> None:
     """A column that a SELECT fills with NULL has no type of its own; it is read as text, and its cells are left out."""
-    query = "SELECT 'a' AS id, NULL AS email, TIMESTAMPTZ '2026-01-01 06:00Z' AS changed"
+    query = "SELECT 'a' AS id, NULL AS email, TIMESTAMPTZ '2026-01-01 06:00:00Z' AS changed"
     source = opens("SELECT 1", dataset=None, query=query, profile={"external_id": "id", "email": "email"})
     assert taken(source, "2026-01-01") == {"2026-01-01": ["a"]}
 

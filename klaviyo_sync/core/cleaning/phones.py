@@ -15,7 +15,8 @@ import pyarrow as pa
 import pycountry
 from phonenumbers import PhoneMetadata, PhoneNumberDesc
 
-from klaviyo_sync.core.cleaning.cells import Cleaned, Flag, trimmed, without_control_characters
+from klaviyo_sync.core.cleaning.cells import Cleaned, Flag, has_hidden_characters, trimmed
+from klaviyo_sync.core.cleaning.texts import bare_identifiers
 from klaviyo_sync.core.frames import by_distinct, keep_where, replaced
 from klaviyo_sync.core.kernels import pc
 
@@ -33,6 +34,45 @@ COUNTRY_ALIASES = {
     "USA": "US",
     "U.S.": "US",
     "U.S.A.": "US",
+    "TURKEY": "TR",
+    "RUSSIA": "RU",
+    "SOUTH KOREA": "KR",
+    "NORTH KOREA": "KP",
+    "VIETNAM": "VN",
+    "CZECH REPUBLIC": "CZ",
+    "HOLLAND": "NL",
+    "THE NETHERLANDS": "NL",
+    "MACEDONIA": "MK",
+    "IVORY COAST": "CI",
+    "CAPE VERDE": "CV",
+    "SWAZILAND": "SZ",
+    "BURMA": "MM",
+    "BOSNIA": "BA",
+    "UAE": "AE",
+    "KOSOVO": "XK",
+    "BRUNEI": "BN",
+    "MACAU": "MO",
+    "PALESTINE": "PS",
+    "REUNION": "RE",
+    "CURACAO": "CW",
+    "NORTHERN IRELAND": "GB",
+    "REPUBLIC OF IRELAND": "IE",
+    "DEUTSCHLAND": "DE",
+    "ÖSTERREICH": "AT",
+    "SCHWEIZ": "CH",
+    "SUISSE": "CH",
+    "ESPAÑA": "ES",
+    "ITALIA": "IT",
+    "NEDERLAND": "NL",
+    "BELGIË": "BE",
+    "BELGIQUE": "BE",
+    "DANMARK": "DK",
+    "SVERIGE": "SE",
+    "NORGE": "NO",
+    "SUOMI": "FI",
+    "POLSKA": "PL",
+    "BRASIL": "BR",
+    "MÉXICO": "MX",
 }
 
 # libphonenumber does not take the 0 from every number there that looks as if it had one.
@@ -113,12 +153,6 @@ def parsed(number: str, country: str | None) -> str | None:
     return phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164) if phonenumbers.is_valid_number(found) else None
 
 
-@cache
-def region_of(country: str | None, default: str | None) -> str | None:
-    """The ISO code that a number without a calling code is read by."""
-    return (region(country) if country else None) or default
-
-
 class Home(NamedTuple):
     """How a country writes its national numbers: its calling code, what is dialled before them, patterns for both, and their lengths."""
 
@@ -166,37 +200,43 @@ def clean_phone(texts: pa.Array, countries: pa.Array | None, default_country: st
 
     `countries` (texts, same length) hold ISO codes or names; `default_country` stands in where there is none.
     """
-    cells, flags = without_control_characters(texts)
-    cells = trimmed(cells)
+    cells, flags = bare_identifiers(texts)
+    hidden = has_hidden_characters(cells)
+    if pc.any(hidden).as_py():
+        cells, flags = keep_where(pc.invert(hidden), cells), (*flags, Flag("invalid_phone", hidden))
     numbers = keep_where(valid_e164(cells), cells)
     unsettled = pc.and_(cells.is_valid(), numbers.is_null())
     if not pc.any(unsettled).as_py():
         return Cleaned(numbers, "text", flags)
     spelled = cells.filter(unsettled)
-    homes = home_regions(spelled, None if countries is None else countries.filter(unsettled), default_country)
+    places = pa.nulls(len(spelled), pa.string()) if countries is None else trimmed(countries.filter(unsettled))
+    homes = home_regions(places, default_country)
+    unknown = pc.and_(places.is_valid(), homes.is_null())
     bare = pc.replace_substring_regex(spelled, PUNCTUATION, "")
     found = pc.coalesce(keep_where(valid_e164(bare), bare), national_e164(bare, homes))
     found = replaced(found, found.is_null(), lambda _: parse_all(spelled.filter(found.is_null()), homes.filter(found.is_null())))
     lost = pc.and_(found.is_null(), spelled.is_valid())
-    homeless = pc.and_(lost, pc.and_(homes.is_null(), pc.invert(pc.starts_with(spelled, "+"))))
+    national = pc.and_(lost, pc.and_(homes.is_null(), pc.invert(pc.starts_with(spelled, "+"))))
     nowhere = pc.and_(unsettled, pc.is_null(unsettled))
     return Cleaned(
         pc.replace_with_mask(numbers, unsettled, found),
         "text",
         (
             *flags,
-            Flag("invalid_phone", pc.replace_with_mask(nowhere, unsettled, pc.and_not(lost, homeless))),
-            Flag("phone_without_country", pc.replace_with_mask(nowhere, unsettled, homeless)),
+            Flag("invalid_phone", pc.replace_with_mask(nowhere, unsettled, pc.and_not(lost, national))),
+            Flag("phone_without_country", pc.replace_with_mask(nowhere, unsettled, pc.and_not(national, unknown))),
+            Flag("unknown_country", pc.replace_with_mask(nowhere, unsettled, pc.and_(national, unknown))),
         ),
     )
 
 
-def home_regions(texts: pa.Array, countries: pa.Array | None, default_country: str | None) -> pa.Array:
-    """The ISO code that each number is read by when it names none itself; NULL where nobody knows."""
-    default = pa.scalar(default_country, pa.string())
-    if countries is None:
-        return pa.repeat(default, len(texts)) if default_country else pa.nulls(len(texts), pa.string())
-    return pc.coalesce(by_distinct(countries, lambda country: region_of(country, default_country)), default)
+def home_regions(countries: pa.Array, default_country: str | None) -> pa.Array:
+    """The ISO code that each number is read by when it names none itself: that of its country, the default where the country is NULL.
+
+    NULL where there is neither, and where the country is not known: a number is never read by a country that it may not have.
+    """
+    known = by_distinct(countries, region).cast(pa.string())
+    return pc.if_else(countries.is_null(), pa.scalar(default_country, pa.string()), known)
 
 
 def parse_all(numbers: pa.Array, homes: pa.Array) -> pa.Array:
