@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -32,6 +32,7 @@ class Asks(Protocol):
 
 OpenWarehouse = Callable[[Connection, str], Warehouse]
 OpenKlaviyo = Callable[[KlaviyoSettings], AbstractContextManager[Asks]]
+Located = Callable[[str], AbstractContextManager[None]]
 
 
 class Finding(NamedTuple):
@@ -54,10 +55,10 @@ def findings(project: Project, now: datetime, open_warehouse: OpenWarehouse, ope
     """
     answers = ask_klaviyo(project, open_klaviyo)
     yield next(answers)
-    for name in project.connections:
+    for name, connection in project.connections.items():
         syncs = [sync for sync in project.syncs if sync.connection == name]
         if syncs:
-            yield from ask_warehouse(project, name, syncs, now, open_warehouse)
+            yield from ask_warehouse(name, connection, syncs, now, open_warehouse, located=project.located)
     yield ask_rejects(project.rejects)
     yield from answers
 
@@ -71,9 +72,16 @@ def ask_rejects(folder: str) -> Finding:
     return Finding("rejects", folder, good=True, said="a probe file was written and removed")
 
 
-def ask_warehouse(project: Project, name: str, syncs: list[Sync], now: datetime, open_warehouse: OpenWarehouse) -> Iterator[Finding]:
-    """A warehouse's answers about the datasets of these syncs."""
-    connection = project.connections[name]
+def ask_warehouse(
+    name: str,
+    connection: Connection,
+    syncs: list[Sync],
+    now: datetime,
+    open_warehouse: OpenWarehouse,
+    *,
+    located: Located = nullcontext,
+) -> Iterator[Finding]:
+    """A warehouse's answers about the datasets of these syncs; `located` puts file and line before what is wrong with a sync's keys."""
     try:
         warehouse = open_warehouse(connection.resolved(), f"klaviyo-sync check {name}")
     except Exception as error:  # noqa: BLE001 - the other answers are worth having, whatever became of this one
@@ -82,21 +90,21 @@ def ask_warehouse(project: Project, name: str, syncs: list[Sync], now: datetime,
     yield Finding(name, "credentials", good=True, said=f"connected to {connection.type}")
     try:
         for sync in syncs:
-            yield from ask_dataset(name, sync, now, warehouse, project)
+            yield from ask_dataset(name, sync, now, warehouse, located)
     finally:
         warehouse.close()
 
 
-def ask_dataset(name: str, sync: Sync, now: datetime, warehouse: Warehouse, project: Project) -> Iterator[Finding]:
+def ask_dataset(name: str, sync: Sync, now: datetime, warehouse: Warehouse, located: Located = nullcontext) -> Iterator[Finding]:
     """A warehouse's answers about one sync's dataset: every column that is missing, else whether its newest window can be read."""
     try:
         read = relation(sync, warehouse.dialect)
-        with project.located(sync.name), about("query" if sync.dataset is None else "dataset"):
+        with located(sync.name), about("query" if sync.dataset is None else "dataset"):
             columns = warehouse.columns(read)
-        faults = [fault for column in sync.columns() if (fault := missing(name, sync, column, columns, project))]
+        faults = [fault for column in sync.columns() if (fault := missing(name, sync, column, columns, located))]
         yield from faults
         if not faults:
-            with project.located(sync.name):
+            with located(sync.name):
                 source = Source(sync, warehouse, read, columns, plan_mapping(sync, columns, DIALECTS[warehouse.dialect], now), now)
                 newest = newest_query(sync, read, columns, now)
             next(iter(warehouse.batches(newest)), None)
@@ -133,10 +141,10 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"
 
 
-def missing(name: str, sync: Sync, column: str, columns: Sequence[Column], project: Project) -> Finding | None:
+def missing(name: str, sync: Sync, column: str, columns: Sequence[Column], located: Located) -> Finding | None:
     """What is wrong with one column, if anything."""
     try:
-        with project.located(sync.name), about(*sync.column_keys()[column]):
+        with located(sync.name), about(*sync.column_keys()[column]):
             find_column(column, columns, sync.dataset or "the query")
     except ConfigError as error:
         return Finding(name, f"{sync.name}: {column}", good=False, said=str(error))

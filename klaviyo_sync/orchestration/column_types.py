@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import dagster as dg
 
@@ -34,8 +35,8 @@ def metadata(types: Sequence[ColumnType], before: ByColumn) -> dict[str, dg.Meta
         for column in types
         if column.name in before and before[column.name][1] != column.kind
     ]
-    values = {TYPES: dg.MetadataValue.json([list(column) for column in types])} if types else {}
-    return values | ({CHANGED: dg.MetadataValue.json(changed)} if changed else {})
+    values: dict[str, list[list[str]]] = {TYPES: [list(column) for column in types], CHANGED: changed}
+    return {name: dg.MetadataValue.json(value) for name, value in values.items() if value}
 
 
 def judged(verdict: Verdict, stored: Stored) -> Verdict:
@@ -57,6 +58,5 @@ def listed(stored: Stored, name: str) -> list[tuple[str, str, str]]:
     """The triples that a window stores under a name."""
     materialization = stored.record.asset_materialization
     value = materialization.metadata.get(name) if materialization else None
-    return (
-        [(str(first), str(second), str(third)) for first, second, third in value.value] if isinstance(value, dg.JsonMetadataValue) else []
-    )
+    triples: Any = value.value if value is not None else []
+    return [(first, second, third) for first, second, third in triples]
