@@ -14,6 +14,7 @@ from klaviyo_sync.core.result import Result
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.tolerance import UNLIMITED
 from klaviyo_sync.core.windows import Window
+from klaviyo_sync.klaviyo.accounts import Account
 from klaviyo_sync.orchestration.schedules import asked_for
 from klaviyo_sync.sync_window import Report
 
@@ -51,6 +52,7 @@ class Imports:
     opt_in: str | None = None
     halts: str | None = None
     notes: tuple[str, ...] = ()
+    account: Account | None = Account("AbC123", "Shop", "UTC", test_account=False)
     asked: list[list[str]] = field(default_factory=list)
 
     def __call__(
@@ -72,7 +74,7 @@ class Imports:
         if self.error is not None:
             raise self.error
         results = {window.key: self.results.get(window.key, self.usual) for window in windows}
-        return Report(results, undated=self.undated, future=0, seconds=1.5, opt_in=self.opt_in, notes=self.notes)
+        return Report(results, undated=self.undated, future=0, seconds=1.5, opt_in=self.opt_in, notes=self.notes, account=self.account)
 
 
 @dataclass
