@@ -157,9 +157,9 @@ def test_the_account_that_the_configuration_names(bench_of: Callable[..., Bench]
     bench.run("2024-03-04", "2024-03-05")
     tick = at("2024-03-06 00:05")
     for destination, done in [
-        (Destination("AbC123", False), True),
-        (Destination("XyZ789", False), False),
-        (Destination(None, True), False),
+        (Destination("AbC123", sandbox=False), True),
+        (Destination("XyZ789", sandbox=False), False),
+        (Destination(None, sandbox=True), False),
     ]:
         assert isinstance(asked_for(bench.sync, tick, bench.instance, destination), dg.SkipReason) == done
         assert (not evaluations.overview(bench.sync, bench.instance, tick, None, destination).missing) == done
