@@ -130,6 +130,7 @@ def imported(
     if (warning := forgets(context.instance)) is not None:
         context.log.warning(warning)
     try:
+        before = read_ledger(context.instance, key)  # first of all: once rows were sent, nothing must keep their result from being stored
         rejects = importing.open_rejects()
         with not_swallowed(), import_slot(context.instance, context.run.run_id, context.log.info):
             report = importing.run_windows(
@@ -145,7 +146,6 @@ def imported(
     except Exception as error:  # noqa: BLE001 - whatever it is, Dagster must show a text that says what to do and quotes no cell
         return broken(sync.name, windows, error)
     proven = [(window, result, file) for window, result, file in results if result.proven]
-    before = read_ledger(context.instance, key)
     for window, result, file in proven:
         types = column_types.metadata(report.types, types_before)
         values = metadata(sync, window, result, report, file, sandbox=destination.sandbox) | types
