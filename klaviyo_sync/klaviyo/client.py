@@ -14,6 +14,7 @@ from typing import NamedTuple, Self
 from urllib.parse import quote, urljoin
 
 from klaviyo_sync.core.errors import Refused, Unavailable
+from klaviyo_sync.core.packing import Body
 from klaviyo_sync.klaviyo.accounts import Account, ListDetails, account_in, list_in
 from klaviyo_sync.klaviyo.answers import Answer, GarbledError, Json, Rejection, api_errors, next_page, parse, resources
 from klaviyo_sync.klaviyo.limits import ACCOUNTS, LIMITS, LIST, Endpoint, Limits
@@ -46,7 +47,7 @@ class Request:
     endpoint: Endpoint
     id: str | None = None
     params: Mapping[str, str] | None = None
-    body: bytes | None = None
+    body: bytes | Body | None = None
     address: str | None = None
 
 

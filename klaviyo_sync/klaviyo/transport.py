@@ -18,6 +18,7 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
 from klaviyo_sync.core.errors import ConfigError, Refused
+from klaviyo_sync.core.packing import Body
 
 REVISION = "2026-07-15"
 MEDIA_TYPE = "application/vnd.api+json"
@@ -117,7 +118,7 @@ class Transport:
         """Closes the connections."""
         self._session.close()
 
-    def exchange(self, method: str, url: str, params: Mapping[str, str] | None, body: bytes | None, largest: int) -> Reply:
+    def exchange(self, method: str, url: str, params: Mapping[str, str] | None, body: bytes | Body | None, largest: int) -> Reply:
         """The reply to one request, whatever its status, of at most `largest` bytes.
 
         Raises:
