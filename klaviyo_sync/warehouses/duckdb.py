@@ -18,8 +18,9 @@ from klaviyo_sync.warehouses.duckdb_failures import explained
 
 BATCH_ROWS = 16_384
 MEMORY_LIMIT = "256MB"
-BLOCKS_KEPT = 16 * 2**20  # bytes
+BLOCKS_KEPT = 8 * 2**20  # bytes
 QUOTE = "'"
+FLUSH_EARLY = "SET allocator_flush_threshold = '1MB'"  # DuckDB's allocator gives back what it has freed after each task
 MEMORY_HELD = """SELECT coalesce(sum(memory_usage_bytes) FILTER (tag = 'BASE_TABLE'), 0)::BIGINT,
     coalesce(sum(memory_usage_bytes) FILTER (tag <> 'BASE_TABLE'), 0)::BIGINT FROM duckdb_memory()"""
 
@@ -49,6 +50,7 @@ class DuckDBWarehouse:
         self.spill = Scratch()
         # One thread: what a sort needs grows with the threads, and cleaning the rows takes longer than reading them.
         self.connection.execute("SET GLOBAL TimeZone = 'UTC'; SET preserve_insertion_order = false; SET threads = 1")
+        self.connection.execute(FLUSH_EARLY)
         try:
             change_setting(self.connection, "temp_directory", str(self.spill.path))
             change_setting(self.connection, "memory_limit", memory_limit)
