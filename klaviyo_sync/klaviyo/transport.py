@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import requests
@@ -131,9 +131,10 @@ class Transport:
             Refused: The other side's certificate is not good.
         """
         until = time.monotonic() + self._timeouts.whole
+        sendable = cast("Iterable[bytes] | bytes | None", body)  # http.client takes any buffer
         try:
             with self._session.request(
-                method, url, params=params, data=body, timeout=self._timeouts[:2], stream=True, allow_redirects=False
+                method, url, params=params, data=sendable, timeout=self._timeouts[:2], stream=True, allow_redirects=False
             ) as response:
                 return Reply(response.status_code, response.headers, self._read(response, largest, until))
         except (OSError, HTTPError) as error:

@@ -165,7 +165,7 @@ def note_rows(became: list[Became], frame: pd.DataFrame, plan: Plan, encoder: En
     """Writes down what some rows became, each at its place in the case. Alone in its frame a row becomes the same; no row is no trouble."""
     positions = ((frame[MODIFIED] - FIRST) / timedelta(seconds=1)).to_numpy(dtype=np.int64)
     together = what_became(frame, plan, encoder, named=named)
-    for row, position in enumerate(positions):
+    for row, position in enumerate(map(int, positions)):
         [alone] = what_became(frame.iloc[row : row + 1], plan, encoder, named=named)
         # The order of a profile's keys depends on the rows beside it; nothing else does.
         assert replace(alone, text="") == replace(together[row], text=""), f"row {position} becomes something else when it is alone"
