@@ -28,7 +28,7 @@ from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window
 from klaviyo_sync.engine import engine
 from klaviyo_sync.gate import Gate
-from klaviyo_sync.klaviyo.accounts import ListDetails
+from klaviyo_sync.klaviyo.accounts import Account, ListDetails
 from klaviyo_sync.klaviyo.clears import Clears
 from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.consents import send_consent
@@ -46,9 +46,10 @@ Log = Callable[[str], None]
 class Report:
     """What a run did: a result per window key, and the rows of the whole dataset that no window can hold.
 
-    `opt_in` is the process that undated subscribes go through, None unless Klaviyo was asked. `notes` are the warehouse's, on how it
-    was read. `stopped` windows stopped themselves and have no result; `exceeded` are the limits over which others would have, had they
-    not been let through. `changes` has what the windows with a result changed, for those after them to be judged with.
+    `account` is the one that the rows went into. `opt_in` is the process that undated subscribes go through, None unless Klaviyo was
+    asked. `notes` are the warehouse's, on how it was read. `stopped` windows stopped themselves and have no result; `exceeded` are the
+    limits over which others would have, had they not been let through. `changes` has what the windows with a result changed, for those
+    after them to be judged with.
     """
 
     results: dict[str, Result]
@@ -57,6 +58,7 @@ class Report:
     seconds: float
     opt_in: str | None = None
     notes: tuple[str, ...] = ()
+    account: Account | None = None
     stopped: Mapping[str, Stop] = field(default_factory=dict)
     exceeded: Mapping[str, tuple[Reason, ...]] = field(default_factory=dict)
     changes: Mapping[str, Changes] = field(default_factory=dict)
@@ -86,6 +88,7 @@ def sync_windows(
         ConfigError, Refused, Unavailable: The run broke, and no window is done.
     """
     started = time.monotonic()
+    account = klaviyo.account()  # before anything is read: also a window without rows is imported into some account
     source = open_source(sync, warehouse, now)
     undated, future = source.rows_outside()
     tally, survey = Tally(windows), Survey(len(windows), sync.stop_above)
@@ -126,6 +129,7 @@ def sync_windows(
         time.monotonic() - started,
         opt_in(sync, lists),
         tuple(warehouse.notes),
+        account,
         stops,
         {windows[position].key: reasons for position, reasons in gate.exceeded.items()},
         gate.changes(),
@@ -158,7 +162,7 @@ def profiles(source: Source, connection: duckdb.DuckDBPyConnection, gate: Gate) 
 
 
 def once_ready(batches: Iterator[Batch], ready: Callable[[], None]) -> Iterator[Batch]:
-    """The batches. Before the first, Klaviyo is asked whether key, account and lists are ready; without any, nothing is asked."""
+    """The batches. Before the first, Klaviyo is asked whether key, account and lists are ready; without any, no list is asked about."""
     for batch in batches:
         ready()
         yield batch

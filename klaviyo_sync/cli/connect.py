@@ -175,4 +175,4 @@ def open_klaviyo(settings: KlaviyoSettings) -> AbstractContextManager[Asks]:
     """The real Klaviyo account."""
     from klaviyo_sync.klaviyo.client import Klaviyo  # noqa: PLC0415 - not needed until somebody is asked
 
-    return Klaviyo(settings.api_key.reveal(), settings.base_url)
+    return Klaviyo(settings.api_key.reveal(), settings.base_url, account=settings.account)

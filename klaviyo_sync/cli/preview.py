@@ -93,7 +93,7 @@ def client(project: Project, ask: int) -> Iterator[Klaviyo | None]:
         key = project.klaviyo.api_key.reveal()
     except ConfigError as error:
         raise ConfigError(f"{error}; or ask Klaviyo nothing: --ask 0") from None
-    with Klaviyo(key, project.klaviyo.base_url) as klaviyo:
+    with Klaviyo(key, project.klaviyo.base_url, account=project.klaviyo.account) as klaviyo:
         yield klaviyo
 
 

@@ -104,6 +104,18 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def is_on_this_machine(address: str) -> bool:
+    """Whether an address is on this machine, as a sandbox's is and Klaviyo's own is not."""
+    return is_loopback(urlsplit(address).hostname or "")
+
+
+def account_id(value: object) -> str:
+    """The id of a Klaviyo account."""
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9]+", value, re.ASCII):
+        return value
+    raise ValueError("expected the id of a Klaviyo account, six letters and digits such as AbC123 (digits alone stand in quotes)")
+
+
 Text = Annotated[Any, BeforeValidator(text), WithJsonSchema({"type": "string", "minLength": 1})]
 Port = Annotated[Any, BeforeValidator(port), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": PORTS})]
 Size = Annotated[Any, BeforeValidator(size), WithJsonSchema({"type": "integer", "minimum": 1})]
@@ -111,6 +123,7 @@ Protocol = Annotated[Any, BeforeValidator(protocol), WithJsonSchema({"enum": ["h
 Endpoint = Annotated[Any, BeforeValidator(check_endpoint), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
 LabelKey = Annotated[str, BeforeValidator(label_key), WithJsonSchema({"type": "string", "maxLength": LABEL_LENGTH})]
 LabelText = Annotated[Any, BeforeValidator(label_text), WithJsonSchema({"type": "string", "maxLength": LABEL_LENGTH})]
+AccountId = Annotated[str, BeforeValidator(account_id), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9]+$"})]
 BaseUrl = Annotated[str, BeforeValidator(check_base_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
 
 
@@ -122,6 +135,11 @@ class KlaviyoSettings(Model):
         default=DEFAULT_BASE_URL,
         description="Klaviyo's address, or the sandbox's; https, or plain http on this machine.",
         examples=[DEFAULT_BASE_URL],
+    )
+    account: AccountId | None = Field(
+        default=None,
+        description="Id of the account that the key must open; with the key of another account nothing is sent.",
+        examples=["AbC123"],
     )
 
 

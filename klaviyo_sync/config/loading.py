@@ -85,7 +85,7 @@ def read_project(
 
 
 def read_klaviyo(document: Document, problems: Problems, environ: Mapping[str, str]) -> KlaviyoSettings | None:
-    """The account's settings. A base_url whose variable is not set is the default."""
+    """The account's settings. A base_url whose variable is not set is the default; an account whose variable is not set is an error."""
     value = document.value.get("klaviyo")
     if not isinstance(value, dict):
         found = f"found {shown(value)}, " if "klaviyo" in document.value else "is missing: "
@@ -96,6 +96,8 @@ def read_klaviyo(document: Document, problems: Problems, environ: Mapping[str, s
     base_url = value.get("base_url")
     base_url = environ.get(base_url.name) if isinstance(base_url, Env) else base_url
     plain = {key: part for key, part in value.items() if key != "base_url"} | ({"base_url": base_url} if base_url else {})
+    if isinstance(account := plain.get("account"), Env):
+        plain["account"] = resolved(account, document, problems, environ)
     return validated(KlaviyoSettings, plain, document, problems, at=("klaviyo",))
 
 

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from klaviyo_sync.core.attributes import ATTRIBUTES, IDENTIFIERS
 from klaviyo_sync.core.faults import Fault, Model, key_of
-from klaviyo_sync.core.frequencies import frequency, survives_clock_changes
+from klaviyo_sync.core.frequencies import check_frequency, frequency, survives_clock_changes, three_windows
 from klaviyo_sync.core.notation import (
     AttributePath,
     Column,
@@ -33,7 +33,13 @@ PropertyType = Literal["text", "number", "boolean", "date", "datetime", "list", 
 Channel = Literal["email_marketing", "sms_marketing", "sms_transactional", "whatsapp_marketing", "whatsapp_transactional"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 
+SHORTEST_CATCH_UP = timedelta(days=7)
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+
+def without_default(schema: dict[str, Any]) -> None:
+    """Takes the default out of a JSON schema: it depends on other keys."""
+    schema.pop("default", None)
 
 
 def channel_identifier(channel: str) -> str:
@@ -159,9 +165,9 @@ class Sync(Model):
         examples=["30m"],
     )
     catch_up: Duration = Field(
-        default=timedelta(days=7),
-        json_schema_extra={"default": "7d"},
-        description="How far back a schedule looks for windows that never succeeded.",
+        default=SHORTEST_CATCH_UP,
+        json_schema_extra=without_default,
+        description="How far back a schedule looks for windows that are not done; 7d, or three windows where they take longer.",
         examples=["7d"],
     )
     profile: dict[AttributePath, Annotated[AttributeField, Shorthand("column")]] = Field(
@@ -192,6 +198,17 @@ class Sync(Model):
     group: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_]+$", description="Dagster's asset group.")
     tags: dict[TagName, TagValue] = Field(default_factory=dict, description="Dagster's asset tags.")
     description: str | None = Field(default=None, description="Shown on the asset.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def catch_up_of_the_frequency(cls, raw: Any) -> Any:
+        """What the model is made from, with the default of `catch_up`, which depends on the frequency."""
+        if not isinstance(raw, Mapping) or "catch_up" in raw:
+            return raw
+        try:
+            return {**raw, "catch_up": max(SHORTEST_CATCH_UP, three_windows(check_frequency(raw.get("frequency"))))}
+        except ValueError:
+            return raw  # the frequency's own validator says what is wrong with it
 
     @classmethod
     def faults(cls, raw: Mapping[str, Any]) -> Iterator[Fault]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from klaviyo_sync.core.errors import Refused
+from klaviyo_sync.core.errors import ConfigError, Refused
 from klaviyo_sync.klaviyo.answers import Answer, Rejection, attributes, mapping, text
 
 
@@ -39,6 +39,21 @@ def account_in(answer: Answer | Rejection) -> Account:
     found = attributes(answer.resource)
     name = text(mapping(found.get("contact_information")).get("organization_name"))
     return Account(answer.resource["id"], name, text(found.get("timezone")), found.get("test_account") is True)
+
+
+def the_account(account: Account, wanted: str | None) -> Account:
+    """The account itself.
+
+    Raises:
+        ConfigError: It is not the `wanted` one.
+    """
+    if wanted is None or account.id == wanted:
+        return account
+    opened = f"{account.id} ({account.name})" if account.name else account.id
+    raise ConfigError(
+        f"The API key opens the Klaviyo account {opened}, and klaviyo.account says {wanted}: nothing was sent. "
+        f"Use a key of {wanted}, or correct klaviyo.account in klaviyo_sync.yaml."
+    )
 
 
 def list_in(answer: Answer | Rejection, list_id: str) -> ListDetails:

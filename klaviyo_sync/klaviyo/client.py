@@ -14,7 +14,7 @@ from typing import NamedTuple
 from urllib.parse import quote, urljoin
 
 from klaviyo_sync.core.errors import Refused, Unavailable
-from klaviyo_sync.klaviyo.accounts import Account, ListDetails, account_in, list_in
+from klaviyo_sync.klaviyo.accounts import Account, ListDetails, account_in, list_in, the_account
 from klaviyo_sync.klaviyo.answers import Answer, GarbledError, Json, Rejection, api_errors, next_page, parse, resources
 from klaviyo_sync.klaviyo.limits import ACCOUNTS, LIMITS, LIST, Endpoint, Limits
 from klaviyo_sync.klaviyo.pacing import Pacer
@@ -53,6 +53,7 @@ class Request:
 class Klaviyo:
     """One account's API, for several threads; a context manager that closes its connections.
 
+    `account` is the id of the account that the key must open.
     `clock` and `sleep` belong together: after `sleep(seconds)` the clock has moved on by about as much.
     """
 
@@ -61,6 +62,7 @@ class Klaviyo:
         api_key: str,
         base_url: str = "https://a.klaviyo.com",
         *,
+        account: str | None = None,
         limits: Limits = LIMITS,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 (an immutable tuple)
         request_seconds: float = REQUEST_SECONDS,
@@ -72,6 +74,8 @@ class Klaviyo:
         self._transport = Transport(api_key, base_url, timeouts)
         self._pacer = Pacer(limits, clock)
         self._request_seconds = request_seconds
+        self._wanted = account
+        self._account: Account | None = None
         self._sleep = sleep
         self._jitter = jitter
 
@@ -146,8 +150,10 @@ class Klaviyo:
             request = Request(request.endpoint, address=address)
 
     def account(self) -> Account:
-        """The account that the key opens; may be asked at most 15 times a minute. Errors as for `request`."""
-        return account_in(self.request(Request(ACCOUNTS)))
+        """The account that the key opens; Klaviyo is asked once. Errors as for `request`; `ConfigError` when it must be another one."""
+        if self._account is None:
+            self._account = the_account(account_in(self.request(Request(ACCOUNTS))), self._wanted)
+        return self._account
 
     def list_details(self, list_id: str) -> ListDetails:
         """The list of this id. Errors as for `request`; `Refused` also when the account has no such list."""

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import dagster as dg
 
+from klaviyo_sync.core.ledger import ANYWHERE, Destination
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.tolerance import UNLIMITED
 from klaviyo_sync.core.windows import Window
 from klaviyo_sync.orchestration import evaluations
 from klaviyo_sync.orchestration.checks import check_specs
+from klaviyo_sync.orchestration.done import checkpoint, read_ledger
 from klaviyo_sync.orchestration.failures import RETRIES, broken, unproven
 from klaviyo_sync.orchestration.lineage import asset_key
 from klaviyo_sync.orchestration.partitions import MOST_WINDOWS_PER_RUN, partitions, window_of
@@ -59,7 +61,7 @@ class Importing:
     retries: dg.RetryPolicy = RETRIES
 
 
-def sync_asset(sync: Sync, spec: dg.AssetSpec, importing: Importing) -> dg.AssetsDefinition:
+def sync_asset(sync: Sync, spec: dg.AssetSpec, importing: Importing, destination: Destination = ANYWHERE) -> dg.AssetsDefinition:
     """The asset of one sync, with its checks."""
     key, windows = asset_key(sync), partitions(sync)
 
@@ -81,14 +83,14 @@ def sync_asset(sync: Sync, spec: dg.AssetSpec, importing: Importing) -> dg.Asset
         failed = None
         if context.selected_asset_keys:
             asked = sync.model_copy(update={"stop_above": UNLIMITED}) if context.op_execution_context.op_config[LET_THROUGH] else sync
-            failed = yield from imported(context, asked, chosen, names, importing)
+            failed = yield from imported(context, asked, chosen, names, importing, destination=destination)
         else:
             stored = stored_windows(context.instance, sync, chosen)
             context.log.info("Checking %d windows of sync %s from their stored results; nothing is imported.", len(stored), sync.name)
             yield from evaluations.of_windows(sync, stored.values(), names)
         # An import repeats what was counted last: only who executes the check alone waits for the warehouse.
         to_ask = None if context.selected_asset_keys else getattr(context.resources, warehouse_name(sync.connection))
-        yield from evaluations.of_the_sync(sync, context.instance, importing.clock(), names, to_ask)
+        yield from evaluations.of_the_sync(sync, context.instance, importing.clock(), names, to_ask, destination=destination)
         if failed is not None:
             raise failed
         for check in context.selected_asset_check_keys:  # else Dagster logs that outputs are missing
@@ -104,7 +106,13 @@ def stored_windows(instance: dg.DagsterInstance, sync: Sync, chosen: Sequence[Wi
 
 
 def imported(
-    context: dg.AssetExecutionContext, sync: Sync, windows: Sequence[Window], names: Collection[str], importing: Importing
+    context: dg.AssetExecutionContext,
+    sync: Sync,
+    windows: Sequence[Window],
+    names: Collection[str],
+    importing: Importing,
+    *,
+    destination: Destination = ANYWHERE,
 ) -> Generator[dg.AssetMaterialization | dg.AssetCheckEvaluation, None, dg.Failure | None]:
     """Yields the windows whose every row is proven, each as a materialization and its checks; comes back with the failure of the rest."""
     if not windows:
@@ -125,8 +133,11 @@ def imported(
     except Exception as error:  # noqa: BLE001 - whatever it is, Dagster must show a text that says what to do and quotes no cell
         return broken(sync.name, windows, error)
     proven = [(window, result, file) for window, result, file in results if result.proven]
+    before = read_ledger(context.instance, key)
     for window, result, file in proven:
-        yield dg.AssetMaterialization(key, partition=window.key, metadata=metadata(window, result, report, file, sync.overlap))
+        values = metadata(sync, window, result, report, file, sandbox=destination.sandbox)
+        newest = checkpoint(before) if window is proven[-1][0] else {}
+        yield dg.AssetMaterialization(key, partition=window.key, metadata={**values, **newest})
     stored = latest(context.instance, key, [window.key for window, _, _ in proven])
     yield from evaluations.of_windows(sync, stored.values(), names)
     open_questions = [(window, result, file) for window, result, file in results if not result.proven]

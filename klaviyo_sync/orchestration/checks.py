@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -21,7 +20,7 @@ from klaviyo_sync.orchestration.clear_metadata import clear_equation, clear_meta
 from klaviyo_sync.orchestration.consent_metadata import consent_metadata, equation
 from klaviyo_sync.orchestration.late import Late, late_metadata
 from klaviyo_sync.orchestration.late import words as late_words
-from klaviyo_sync.orchestration.verdicts import Verdict, counted, issue_metadata, only
+from klaviyo_sync.orchestration.verdicts import Verdict, counted, days, issue_metadata, only
 
 if TYPE_CHECKING:  # pyarrow and numpy, for a run only
     from klaviyo_sync.core.result import Result
@@ -33,7 +32,10 @@ MAPPING_CODES = frozenset(CODES) - DELIVERY_CODES - CONSENT_ISSUES
 
 @dataclass(frozen=True)
 class Overview:
-    """All windows of a sync: those that had ended long enough ago, those missing, what the newest results say, and rows that came late."""
+    """All windows of a sync: those that had ended long enough ago, those missing, what the newest results say, and rows that came late.
+
+    `switched_off` says that the schedule is off, if it is known to be.
+    """
 
     due: int
     missing: Sequence[str]
@@ -43,6 +45,7 @@ class Overview:
     undated: int
     future: int
     late: Late
+    switched_off: str | None = None
 
 
 def mapping(sync: Sync, result: Result) -> Verdict:
@@ -116,6 +119,8 @@ def completeness(sync: Sync, overview: Overview) -> Verdict:
     if overview.undated:
         words.append(f"{counted(overview.undated, 'row')} without {sync.modified_at.column}, which no window can hold")
     words.append(late_words(overview.late))
+    if overview.switched_off:
+        words.append(overview.switched_off)
     numbers: dict[str, dg.MetadataValue] = {
         "windows_due": dg.MetadataValue.int(overview.due),
         "windows_missing": dg.MetadataValue.int(missing),
@@ -130,7 +135,8 @@ def completeness(sync: Sync, overview: Overview) -> Verdict:
     if overview.failing:
         oldest = sorted(overview.failing.items())[:20]
         numbers["failed_rows_by_window"] = dg.MetadataValue.json([[window, rows] for window, rows in oldest])
-    open_questions = missing + failing + overview.undated + overview.late.windows + (overview.late.problem is not None)
+    unasked_now = (overview.late.problem is not None) + (overview.switched_off is not None)
+    open_questions = missing + failing + overview.undated + overview.late.windows + unasked_now
     # No schedule asks for windows beyond its reach, nor for windows that were imported: somebody must.
     grave = overview.unasked > 0 or overview.late.windows > 0
     return Verdict(open_questions, grave, words="; ".join(words) + ".", metadata=numbers)
@@ -149,9 +155,3 @@ def check_specs(key: dg.AssetKey, windows: dg.TimeWindowPartitionsDefinition) ->
         *(dg.AssetCheckSpec(name, asset=key, description=check.__doc__, partitions_def=windows) for name, check in PER_WINDOW.items()),
         *(dg.AssetCheckSpec(name, asset=key, description=check.__doc__) for name, check in OVERALL.items()),
     ]
-
-
-def days(duration: timedelta) -> str:
-    """`7 days`, or hours where there is no whole number of days."""
-    whole = duration // timedelta(days=1)
-    return counted(whole, "day") if timedelta(days=whole) == duration else counted(round(duration / timedelta(hours=1)), "hour")

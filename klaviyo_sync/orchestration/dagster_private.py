@@ -9,6 +9,10 @@ from __future__ import annotations
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
+
+SCHEDULER = "SCHEDULER"  # the daemon that makes schedules tick
+ON = frozenset({InstigatorStatus.RUNNING, InstigatorStatus.DECLARED_IN_CODE})
 
 
 def target(record: dg.EventLogRecord) -> AssetCheckEvaluationTargetMaterializationData:
@@ -38,3 +42,11 @@ def waiting_in_backfills(instance: dg.DagsterInstance, key: dg.AssetKey) -> set[
             left = data.target_subset - data.requested_subset
             waiting.update(part.partition_key for part in left.iterate_asset_partitions() if part.asset_key == key and part.partition_key)
     return waiting
+
+
+def running_schedules(instance: dg.DagsterInstance) -> set[str] | None:
+    """The names of the schedules that are switched on, in any code location; None where no scheduler has ever run."""
+    if instance.schedule_storage is None or SCHEDULER not in instance.get_daemon_heartbeats():
+        return None
+    states = instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
+    return {state.instigator_name for state in states if state.status in ON}

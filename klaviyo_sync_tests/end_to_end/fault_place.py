@@ -139,7 +139,7 @@ class Place:
         self.attempts = 0
         span = {"dagster/asset_partition_range_start": DAYS[0], "dagster/asset_partition_range_end": DAYS[-1]}
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-        job = self.defs.resolve_job_def(f"{sync}_daily")
+        job = self.defs.resolve_job_def(f"klaviyo_{sync}")
         return job.execute_in_process(run_config=quiet, tags=span, instance=instance, raise_on_error=False)
 
     def asked(self, sync: str, instance: dg.DagsterInstance) -> set[str]:

@@ -115,7 +115,7 @@ def test_nothing_before_the_first_window_ends(bench_of: Callable[..., Bench]) ->
 def test_settle_beyond_the_frequency(bench_of: Callable[..., Bench]) -> None:
     """A daily window with 26 hours to settle is asked for at 02:00 of the day after the next, and no sooner."""
     bench = bench_of(frequency="daily", start="2024-03-01", settle="26h")
-    schedule = bench.defs.resolve_schedule_def("loyalty_daily")
+    schedule = bench.defs.resolve_schedule_def("klaviyo_loyalty")
     assert schedule.cron_schedule == "0 2 * * *"
     assert bench.tick(datetime(2024, 3, 3, 2, 0, tzinfo=timezone.utc)) == ["2024-03-01"]
 
@@ -137,7 +137,7 @@ def test_the_day_before_a_night_that_is_an_hour_shorter(bench_of: Callable[..., 
     """When clocks go forward, the day's only tick comes early, and still finds the day before due."""
     zone = ZoneInfo("America/New_York")
     bench = bench_of(frequency="daily", start="2024-03-09", settle="3h", modified_at={"column": "updated_at", "timezone": zone.key})
-    assert bench.defs.resolve_schedule_def("loyalty_daily").cron_schedule == "0 3 * * *"
+    assert bench.defs.resolve_schedule_def("klaviyo_loyalty").cron_schedule == "0 3 * * *"
     assert bench.tick(datetime(2024, 3, 10, 3, 0, tzinfo=zone)) == ["2024-03-09"]
 
 
@@ -149,15 +149,15 @@ def test_what_a_tick_asks_for_runs(bench_of: Callable[..., Bench], imports: Impo
         imports.asked.clear()
         repository = bench.defs.get_repository_def()
         context = dg.build_schedule_context(instance=instance, scheduled_execution_time=TICK, repository_def=repository)
-        tick = repository.get_schedule_def("loyalty_hourly").evaluate_tick(context)
-        job = bench.defs.resolve_job_def("loyalty_hourly")
+        tick = repository.get_schedule_def("klaviyo_loyalty").evaluate_tick(context)
+        job = bench.defs.resolve_job_def("klaviyo_loyalty")
         for request in tick.run_requests or []:
             assert job.execute_in_process(tags=request.tags, partition_key=request.partition_key, instance=instance).success
         assert imports.asked == [[hour(0)], [hour(2), hour(3), hour(4), hour(5)]]
         assert bench.tick(TICK) == []
 
 
-def launch(bench: Bench, tags: dict[str, str], status: dg.DagsterRunStatus, job: str | None = "loyalty_hourly") -> dg.DagsterRun:
+def launch(bench: Bench, tags: dict[str, str], status: dg.DagsterRunStatus, job: str | None = "klaviyo_loyalty") -> dg.DagsterRun:
     """A run as a launch stores it, from the job or (without one) from the asset's page, that has got so far and no further."""
     if job is None:
         selected = bench.defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={KEY})
