@@ -96,7 +96,9 @@ def test_a_refused_key(defs: dg.Definitions, sandbox: tuple[Sandbox, str]) -> No
     """A key that Klaviyo does not know fails the run at once, says whose turn it is, and materializes nothing."""
     sandbox[0].keys = {}
     with dg.DagsterInstance.ephemeral() as instance:
-        run = defs.resolve_job_def("klaviyo_members").execute_in_process(partition_key="2024-03-01", instance=instance, raise_on_error=False)
+        run = defs.resolve_job_def("klaviyo_members").execute_in_process(
+            partition_key="2024-03-01", instance=instance, raise_on_error=False
+        )
         assert not run.success
         [failure] = [event.step_failure_data for event in run.all_events if event.event_type_value == "STEP_FAILURE"]
         assert failure.user_failure_data
