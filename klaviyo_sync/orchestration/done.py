@@ -21,7 +21,7 @@ from klaviyo_sync.orchestration.lineage import asset_key
 from klaviyo_sync.orchestration.stored import IMPORTED_BEFORE, checkpoint_of, entry_of, pages
 
 # A ledger without a checkpoint is read whole, unless it is longer than this: then only as far back as is asked about.
-LONG = 5_000
+LONG = 1_000
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from klaviyo_sync.core.result import Result
 from klaviyo_sync.core.stopping import Changes, Stop
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import Window
+from klaviyo_sync.klaviyo.accounts import Account
 from klaviyo_sync.orchestration.schedules import asked_for
 from klaviyo_sync.sync_window import Report
 
@@ -52,6 +53,7 @@ class Imports:
     notes: tuple[str, ...] = ()
     stops: dict[str, Stop] = field(default_factory=dict)
     changes: Changes | None = None
+    account: Account | None = Account("AbC123", "Shop", "UTC", test_account=False)
     asked: list[list[str]] = field(default_factory=list)
     before: list[list[Changes]] = field(default_factory=list)
 
@@ -88,6 +90,7 @@ class Imports:
             seconds=1.5,
             opt_in=self.opt_in,
             notes=self.notes,
+            account=self.account,
             stopped=stopped,
             exceeded=exceeded,
             changes=changes,

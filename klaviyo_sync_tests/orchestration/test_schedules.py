@@ -93,7 +93,7 @@ def test_catch_up_bounds_how_far_a_tick_looks(bench_of: Callable[..., Bench]) ->
 
 def test_long_windows_are_found_inside_a_short_catch_up(bench_of: Callable[..., Bench]) -> None:
     """What counts is when a window ended: a month that began before `catch_up` is still asked for."""
-    bench = bench_of(frequency="monthly", start="2023-01-01")
+    bench = bench_of(frequency="monthly", start="2023-01-01", catch_up="7d")
     assert bench.tick(datetime(2024, 3, 1, 0, 5, tzinfo=timezone.utc)) == ["2024-02-01"]
 
 
