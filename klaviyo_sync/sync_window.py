@@ -34,7 +34,7 @@ from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.consents import send_consent
 from klaviyo_sync.klaviyo.imports import import_batches
 from klaviyo_sync.klaviyo.jobs import prepare
-from klaviyo_sync.rejects import Rejects
+from klaviyo_sync.rejects import Rejects, RejectsFiles
 from klaviyo_sync.source import Source, open_source
 from klaviyo_sync.spool import Spool
 from klaviyo_sync.warehouses import Warehouse
@@ -100,7 +100,7 @@ def sync_windows(
 
     with engine() as connection, rejects.open(sync.name, [window.key for window in windows]) as files, Spool() as spool:
         gate = Gate(sync, windows, tally, survey, klaviyo, ready, files, spool, before, let_through)
-        batches = pack(profiles(source, connection, gate), import_envelope(sync.list_id), max_profiles=most)
+        batches = pack(profiles(source, windows, connection, tally, files, gate), import_envelope(sync.list_id), max_profiles=most)
         for outcome in import_batches(klaviyo, once_ready(batches, ready)):
             tally.add_outcome(outcome)
             files.add(outcome_lines(outcome, sync))
@@ -146,19 +146,27 @@ def sync_window(sync: Sync, window: Window, warehouse: Warehouse, klaviyo: Klavi
     return sync_windows(sync, [window], warehouse, klaviyo, now=now, rejects=rejects, log=log).results[window.key]
 
 
-def profiles(source: Source, connection: duckdb.DuckDBPyConnection, gate: Gate) -> Iterator[tuple[pa.Array, pa.Table]]:
-    """The profiles to pack, with their rows, as far as the gate lets them on. What is rejected is counted and written down on the way."""
+def profiles(
+    source: Source,
+    windows: Sequence[Window],
+    connection: duckdb.DuckDBPyConnection,
+    tally: Tally,
+    files: RejectsFiles,
+    gate: Gate | None = None,
+) -> Iterator[tuple[pa.Array, pa.Table]]:
+    """The profiles to pack, with their rows, as far as the gate lets them on. Rejected rows and issues are counted and written down."""
     encoder = Encoder(connection)
 
     def pieces(rows: Rows) -> Iterator[tuple[pa.Array, pa.Table]]:
         ready = prepare_rows(rows, source.plan, encoder)
-        gate.tally.add_prepared(ready, rows.windows)
-        gate.files.add(issue_lines(rows, ready.issues, ready.rejected, source.plan))
-        return gate.pass_on(ready, rows.windows)
+        tally.add_prepared(ready, rows.windows)
+        files.add(issue_lines(rows, ready.issues, ready.rejected, source.plan))
+        return gate.pass_on(ready, rows.windows) if gate else ready.pieces()
 
     rivals = Rivals(connection.cursor(), source.plan)
-    yield from chain.from_iterable(map(pieces, source.newest(gate.windows, rivals, gate.tally, gate.survey)))
-    yield from gate.released()
+    yield from chain.from_iterable(map(pieces, source.newest(windows, rivals, tally, gate.survey if gate else None)))
+    if gate:
+        yield from gate.released()
 
 
 def once_ready(batches: Iterator[Batch], ready: Callable[[], None]) -> Iterator[Batch]:
