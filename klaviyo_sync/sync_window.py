@@ -100,7 +100,7 @@ def sync_windows(
 
     with engine() as connection, rejects.open(sync.name, [window.key for window in windows]) as files, Spool() as spool:
         gate = Gate(sync, windows, tally, survey, klaviyo, ready, files, spool, before, let_through)
-        batches = pack(profiles(source, windows, connection, tally, files, gate), import_envelope(sync.list_id), max_profiles=most)
+        batches = pack(profiles(source, windows, connection, tally, files, gate=gate), import_envelope(sync.list_id), max_profiles=most)
         for outcome in import_batches(klaviyo, once_ready(batches, ready)):
             tally.add_outcome(outcome)
             files.add(outcome_lines(outcome, sync))
@@ -152,6 +152,7 @@ def profiles(
     connection: duckdb.DuckDBPyConnection,
     tally: Tally,
     files: RejectsFiles,
+    *,
     gate: Gate | None = None,
 ) -> Iterator[tuple[pa.Array, pa.Table]]:
     """The profiles to pack, with their rows, as far as the gate lets them on. Rejected rows and issues are counted and written down."""
