@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from klaviyo_sync.config.connections import TYPES, Connection, KlaviyoSettings, beside
-from klaviyo_sync.config.crosschecks import check_connections, check_relations, check_shared_names, notes
+from klaviyo_sync.config.crosschecks import check_connections, check_names, check_relations, check_shared_names, notes
 from klaviyo_sync.config.document import Document, each_env, read
 from klaviyo_sync.config.env import Env
 from klaviyo_sync.config.problems import KeyPath, Problems, dotted, shown
@@ -49,6 +49,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None, now
     names = document.value.get("connections") if document else None
     pairs = read_syncs(found.parent / FOLDER, problems, known)
     check_connections(pairs, frozenset(names) if isinstance(names, dict) else None, found, problems)
+    check_names(pairs, problems)
     check_relations(pairs, connections, problems)
     check_shared_names([read_document for read_document, _ in pairs], problems)
     problems.raise_any()

@@ -128,6 +128,7 @@ def imported(
     earlier = stops.results_before(context.instance, sync, windows[0], destination)
     stopped: Mapping[str, Stop] = {}
     try:
+        before = read_ledger(context.instance, key)  # first of all: once rows were sent, nothing must keep their result from being stored
         rejects = importing.open_rejects()
         report = importing.run_windows(
             sync,
@@ -149,7 +150,6 @@ def imported(
     except Exception as error:  # noqa: BLE001 - whatever it is, Dagster must show a text that says what to do and quotes no cell
         return broken(sync.name, windows, error)
     proven = [(window, result, file) for window, result, file in results if result.proven]
-    before = read_ledger(context.instance, key)
     for window, result, file in proven:
         values = metadata(sync, window, result, report, file, sandbox=destination.sandbox)
         values |= stops.judged(report, window, context.run.tags, context.run.run_id, now)

@@ -41,8 +41,8 @@ def test_spans_are_merged_as_far_as_they_can_be(spans: list[Span]) -> None:
     assert set().union(*map(moments, coverage.spans)) == set().union(*map(moments, spans))
 
 
-@given(SPANS, st.lists(st.integers(1, 9), min_size=1, max_size=8), MOMENTS, st.booleans())
-def test_windows_that_are_not_covered(spans: list[Span], lengths: list[int], start: int, history: bool) -> None:
+@given(spans=SPANS, lengths=st.lists(st.integers(1, 9), min_size=1, max_size=8), start=MOMENTS, history=st.booleans())
+def test_windows_that_are_not_covered(spans: list[Span], lengths: list[int], start: int, *, history: bool) -> None:
     """A window is done when all its moments are covered, the first one with everything older where history goes along."""
     windows = []
     for length in lengths:

@@ -12,8 +12,12 @@ from klaviyo_sync.core.coverage import BEGINNING, Coverage, Span
 from klaviyo_sync.core.ledger import ANYWHERE, MOST_SPANS, Destination, Entry, Ledger, Origin, closed_ledger, expanded
 
 MEMBERS, SCORES = "local/crm.members", "local/ml.scores"
-SHOP, OTHER, SANDBOX = Origin(MEMBERS, "AbC123", False), Origin(MEMBERS, "XyZ789", False), Origin(MEMBERS, "SANDBX", True)
-REAL, TRY = Destination(None, False), Destination(None, True)
+SHOP, OTHER, SANDBOX = (
+    Origin(MEMBERS, "AbC123", sandbox=False),
+    Origin(MEMBERS, "XyZ789", sandbox=False),
+    Origin(MEMBERS, "SANDBX", sandbox=True),
+)
+REAL, TRY = Destination(None, sandbox=False), Destination(None, sandbox=True)
 
 ORIGINS = st.builds(
     Origin, st.sampled_from([None, MEMBERS, SCORES]), st.sampled_from([None, "AbC123", "XyZ789"]), st.sampled_from([None, True, False])
@@ -38,8 +42,8 @@ def test_the_same_dataset_and_account() -> None:
     done = Entry(Span(0, 5), SHOP)
     assert covered(done) == (Span(0, 5),)
     assert covered(done, dataset=SCORES) == ()
-    assert covered(done, destination=Destination("AbC123", False)) == (Span(0, 5),)
-    assert covered(done, destination=Destination("XyZ789", False)) == ()
+    assert covered(done, destination=Destination("AbC123", sandbox=False)) == (Span(0, 5),)
+    assert covered(done, destination=Destination("XyZ789", sandbox=False)) == ()
 
 
 def test_the_account_of_the_newest_result_is_the_present_one() -> None:
@@ -64,7 +68,7 @@ def test_an_upgrade_reloads_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("origin", "dataset"), [(OTHER, MEMBERS), (Origin(SCORES, "AbC123", False), SCORES)], ids=["another account", "another dataset"]
+    ("origin", "dataset"), [(OTHER, MEMBERS), (Origin(SCORES, "AbC123", sandbox=False), SCORES)], ids=["another account", "another dataset"]
 )
 def test_results_of_earlier_versions_stay_with_their_account_and_dataset(origin: Origin, dataset: str) -> None:
     """They belong to the account and the dataset of the first run after the upgrade; those that come later do not inherit them."""

@@ -7,6 +7,7 @@ from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 
+import dagster as dg
 import duckdb
 import pytest
 
@@ -56,7 +57,7 @@ def run(project: Project, folder: Path) -> Report:
     with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
         connection.execute("CREATE TABLE members AS SELECT 'ada@example.com' AS email, TIMESTAMP '2026-01-02 08:00' AS changed")
     [sync] = project.syncs
-    opened = klaviyo_resource(project.klaviyo, {"KLAVIYO_API_KEY": "pk_x"}).resource_fn(None)  # pyright: ignore[reportCallIssue]
+    opened = klaviyo_resource(project.klaviyo, {"KLAVIYO_API_KEY": "pk_x"}).resource_fn(dg.build_init_resource_context())  # pyright: ignore[reportCallIssue]
     with closing(DuckDBWarehouse(folder / "warehouse.duckdb")) as warehouse, opened() as client:
         rejects = Rejects(str(folder / "rejects"))
         return sync_windows(sync, [window(sync, "2026-01-02")], warehouse, client, now=NOW, rejects=rejects, log=lambda _: None)

@@ -18,7 +18,7 @@ from klaviyo_sync.core.ledger import Destination
 from klaviyo_sync.core.result import Result
 from klaviyo_sync.klaviyo.accounts import Account
 from klaviyo_sync.orchestration import evaluations
-from klaviyo_sync.orchestration.done import read_ledger
+from klaviyo_sync.orchestration.done import checkpoint, read_ledger
 from klaviyo_sync.orchestration.partitions import partitions, window_of
 from klaviyo_sync.orchestration.schedules import asked_for
 
@@ -157,9 +157,9 @@ def test_the_account_that_the_configuration_names(bench_of: Callable[..., Bench]
     bench.run("2024-03-04", "2024-03-05")
     tick = at("2024-03-06 00:05")
     for destination, done in [
-        (Destination("AbC123", False), True),
-        (Destination("XyZ789", False), False),
-        (Destination(None, True), False),
+        (Destination("AbC123", sandbox=False), True),
+        (Destination("XyZ789", sandbox=False), False),
+        (Destination(None, sandbox=True), False),
     ]:
         assert isinstance(asked_for(bench.sync, tick, bench.instance, destination), dg.SkipReason) == done
         assert (not evaluations.overview(bench.sync, bench.instance, tick, None, destination).missing) == done
@@ -240,7 +240,18 @@ def test_only_what_is_newer_than_the_last_checkpoint_is_read(bench_of: Callable[
     midnight = at("2024-03-04 00:00").timestamp()
     assert reading.ledger.coverage(MEMBERS, Destination()).spans == (Span(BEGINNING, midnight + timedelta(hours=6).total_seconds()),)
     assert newest.asset_materialization
-    checkpoint = newest.asset_materialization.metadata["imported_before"].value
-    assert isinstance(checkpoint, dict)
-    assert checkpoint["as_of"] == middle.storage_id
-    assert checkpoint["spans"] == [[MEMBERS, "AbC123", False, [[None, midnight + timedelta(hours=5).total_seconds()]]]]
+    before = newest.asset_materialization.metadata["imported_before"].value
+    assert isinstance(before, dict)
+    assert before["as_of"] == middle.storage_id
+    assert before["spans"] == [[MEMBERS, "AbC123", False, [[None, midnight + timedelta(hours=5).total_seconds()]]]]
+
+
+def test_a_long_log_without_a_checkpoint_is_read_as_far_as_it_is_asked_about(bench_of: Callable[..., Bench]) -> None:
+    """Results from before that moment can cover nothing after it; what was left out is not written down as everything."""
+    bench = bench_of()
+    report(bench, "2024-03-04-00:00", "2024-03-04-01:00", "2024-03-04-02:00", note="written off")
+    later = at("2999-01-01 00:00").timestamp()
+    assert not read_ledger(bench.instance, KEY, later, long=2).whole
+    assert checkpoint(read_ledger(bench.instance, KEY, later, long=2)) == {}
+    assert read_ledger(bench.instance, KEY, later, long=3).whole
+    assert read_ledger(bench.instance, KEY, long=2).whole
