@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from klaviyo_sync.config import Project, load
 from klaviyo_sync.core.errors import ConfigError
+from klaviyo_sync.core.stopping import Changes
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import Window
 from klaviyo_sync.orchestration.assets import Importing
@@ -29,6 +30,8 @@ def run_windows(
     now: datetime,
     rejects: Rejects,
     log: Callable[[str], None],
+    before: Sequence[Changes] = (),
+    let_through: bool = False,
 ) -> Report:
     """What became of the windows: both sides are opened, and their drivers imported, here and no sooner."""
     from klaviyo_sync.sync_window import sync_windows  # noqa: PLC0415 - for a run only
@@ -36,7 +39,7 @@ def run_windows(
     span = "..".join(dict.fromkeys((windows[0].key, windows[-1].key)))
     with warehouse(f"klaviyo_sync {sync.name} {span}") as opened, klaviyo() as client:
         log(f"Klaviyo at {client.base_url}: {client.account()}")
-        return sync_windows(sync, windows, opened, client, now=now, rejects=rejects, log=log)
+        return sync_windows(sync, windows, opened, client, now=now, rejects=rejects, log=log, before=before, let_through=let_through)
 
 
 def importing(project: Project) -> Importing:

@@ -129,7 +129,7 @@ def preview_window(
         shown,
         undated,
         future,
-        tuple(reasons_to_stop(sync.stop_above, tally)),
+        tuple(reason.text for reason in reasons_to_stop(sync.stop_above, tally.changes(0))),
         source.estimate([window]),
         tuple(warehouse.notes),
     )

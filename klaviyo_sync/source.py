@@ -17,6 +17,7 @@ from klaviyo_sync.core.query import Column, Query, Relation, just_after, outside
 from klaviyo_sync.core.reading import Rows, newest_rows, notice_all
 from klaviyo_sync.core.recounting import recount
 from klaviyo_sync.core.rivals import Rivals
+from klaviyo_sync.core.survey import Survey, surveyed_columns
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window, reread_from
@@ -70,10 +71,14 @@ class Source:
         rows, oldest, newest = row.values()
         return int(rows), oldest, newest
 
-    def newest(self, windows: Sequence[Window], rivals: Rivals, tally: Tally) -> Iterator[Rows]:
-        """The newest row of each profile among the rows of the windows, unless a newer one came after them. Counts as it goes."""
+    def newest(self, windows: Sequence[Window], rivals: Rivals, tally: Tally, survey: Survey | None = None) -> Iterator[Rows]:
+        """The newest row of each profile among the rows of the windows, unless a newer one came after them. Counts as it goes.
+
+        Before the first row comes, the `survey` has counted what every window changes at most.
+        """
         lower, end, until = self.bounds(windows)
-        plan = notice_all(self.noticed(lower, until), self.plan, rivals)
+        first = self.warehouse.batches(self.surveying_query(lower, until) if survey else self.noticed_query(lower, until))
+        plan = notice_all(first, self.plan, rivals, survey, windows)
         rows = self.warehouse.batches(self.rows_query(lower, end))
         yield from newest_rows(rows, lambda: self.noticed(end, until), plan, rivals, tally, overlap=self.sync.overlap)
 
@@ -95,7 +100,7 @@ class Source:
         """How many bytes a run of the windows reads at most; None where the warehouse cannot tell. Nothing is read."""
         lower, end, until = self.bounds(windows)
         outside = outside_query(self.sync, self.relation, self.columns, now=self.now)
-        asked = (outside, self.noticed_query(lower, until), self.rows_query(lower, end), self.noticed_query(end, until))
+        asked = (outside, self.surveying_query(lower, until), self.rows_query(lower, end), self.noticed_query(end, until))
         estimates = [self.warehouse.estimate(query) for query in asked]
         return None if None in estimates else sum(size for size in estimates if size is not None)
 
@@ -109,7 +114,15 @@ class Source:
 
     def noticed_query(self, lower: datetime | None, upper: datetime) -> Query:
         """Its query."""
-        names = self.plan.noticed_columns
+        return self.narrow_query(lower, upper, self.plan.noticed_columns)
+
+    def surveying_query(self, lower: datetime | None, upper: datetime) -> Query:
+        """The query for these columns and those that a survey looks at."""
+        names = dict.fromkeys((*self.plan.noticed_columns, *surveyed_columns(self.plan, self.sync.stop_above)))
+        return self.narrow_query(lower, upper, tuple(names))
+
+    def narrow_query(self, lower: datetime | None, upper: datetime, names: Sequence[str]) -> Query:
+        """The query for some columns of rows that are not sent."""
         return window_query(self.sync, self.relation, self.columns, lower=lower, upper=upper, names=names, aligned=False)
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the core's models raise these errors
+    from klaviyo_sync.core.stopping import Stop
 
 FRAMES = 6
 
@@ -41,7 +45,14 @@ class NoSuchListError(ConfigError):
 
 
 class HaltedError(ConfigError):
-    """A ConfigError about the data: the run stopped itself, since it would have changed more than `stop_above` allows."""
+    """A ConfigError about the data: every window of the run stopped itself, since it would have changed more than `stop_above` allows.
+
+    `stopped` has, by window, why, and what became of its opt-outs.
+    """
+
+    def __init__(self, text: str, stopped: Mapping[str, Stop] | None = None) -> None:
+        super().__init__(text)
+        self.stopped = dict(stopped or {})
 
 
 class Refused(KlaviyoSyncError):  # noqa: N818 - the design names it so

@@ -185,7 +185,7 @@ class Sync(Model):
         default="keep", description="What a NULL does to the value in Klaviyo: keep it, or clear it (never an identifier)."
     )
     tolerance: Tolerance = Field(default_factory=Tolerance, description="How many rows may stay behind before the window's check fails.")
-    stop_above: StopAbove = Field(default_factory=StopAbove, description="How much may change before a run stops itself.")
+    stop_above: StopAbove = Field(default_factory=StopAbove, description="How much a window may change before it stops itself.")
     history: Literal["include", "skip"] = Field(
         default="include", description="Whether rows older than the first window go with the first window."
     )

@@ -18,6 +18,7 @@ from klaviyo_sync.orchestration.dagster_private import target
 from klaviyo_sync.orchestration.done import read_ledger
 from klaviyo_sync.orchestration.lineage import asset_key
 from klaviyo_sync.orchestration.resources import OpenWarehouse
+from klaviyo_sync.orchestration.stops import stopped_windows
 from klaviyo_sync.orchestration.stored import Stored, newest
 from klaviyo_sync.orchestration.switches import schedule_switched_off
 from klaviyo_sync.orchestration.ticks import settled
@@ -63,18 +64,23 @@ def overview(
     by = settled(now.astimezone(sync.zone), sync.settle)
     due = list(windows(sync, by))
     ledger = read_ledger(instance, key).ledger
-    missing = uncovered(due, ledger.coverage(dataset_id(sync), destination), history=history)
+    coverage = ledger.coverage(dataset_id(sync), destination)
+    missing = uncovered(due, coverage, history=history)
+    stopped = stopped_windows(instance, sync, destination, coverage)
+    retried = {stop.window for stop in stopped}
     seen = newest(instance, key, LOOKED_AT)
     current = [one for one in seen.values() if ledger.counts(one.entry.origin, dataset_id(sync), destination)]
     return Overview(
         due=len(due),
         missing=[window.key for window in missing],
-        unasked=sum(window.end <= by - sync.catch_up for window in missing),
+        unasked=sum(window.end <= by - sync.catch_up and window.key not in retried for window in missing),
         looked_at=len(seen),
         failing={one.window: rows for one in not_replaced(current) if (rows := one.result.not_taken)},
         undated=current[0].undated if current else 0,
         future=current[0].future if current else 0,
         late=late.count(sync, instance, to_ask, now, destination) if to_ask else late.recall(sync, instance),
+        stopped=stopped,
+        as_of=now,
         switched_off=schedule_switched_off(instance, sync) if seen else None,
     )
 

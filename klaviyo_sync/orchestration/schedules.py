@@ -19,6 +19,7 @@ from klaviyo_sync.orchestration.done import not_done
 from klaviyo_sync.orchestration.late import CHECK
 from klaviyo_sync.orchestration.lineage import asset_key, frequency_word
 from klaviyo_sync.orchestration.partitions import closed, contiguous, partitions, window_of
+from klaviyo_sync.orchestration.stops import stopped_windows
 from klaviyo_sync.orchestration.stored import latest
 from klaviyo_sync.orchestration.ticks import settled, ticks
 from klaviyo_sync.orchestration.verdicts import days
@@ -91,16 +92,22 @@ def completeness_schedule(job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDe
 def asked_for(
     sync: Sync, tick: datetime, instance: dg.DagsterInstance, destination: Destination = ANYWHERE
 ) -> list[dg.RunRequest] | dg.SkipReason:
-    """The runs that a tick asks for: neighbouring windows together, oldest first; a reason when there are none."""
+    """The runs that a tick asks for: neighbouring windows together, oldest first; a reason when there are none.
+
+    Windows that stopped themselves come last and each alone, however long ago they ended; of many, those that were tried longest ago.
+    """
     windows = partitions(sync)
     by = settled(tick.astimezone(sync.zone), sync.settle)
     due = closed(windows, by, within=sync.catch_up)
-    wanted = missing(instance, sync, windows, due, destination)
+    stopped = {stop.window: stop for stop in stopped_windows(instance, sync, destination) if stop.span.end <= by.timestamp()}
+    wanted = missing(instance, sync, windows, [*(name for name in stopped if name not in set(due)), *due], destination)
     if not wanted:
         since, until = (moment.isoformat(" ", "minutes") for moment in (by - sync.catch_up, by))
         return dg.SkipReason(f"All {len(due)} windows that ended between {since} and {until} are imported or on their way.")
-    ranges = list(contiguous(due, wanted))
-    return [run_request(keys, position) for position, keys in enumerate(ranges[:MOST_RUNS_PER_TICK])]
+    ranges = list(contiguous(due, wanted - set(stopped)))[:MOST_RUNS_PER_TICK]
+    tried_first = sorted((stop for name, stop in stopped.items() if name in wanted), key=lambda stop: stop.tried)[:MOST_RUNS_PER_TICK]
+    alone = [[stop.window] for stop in sorted(tried_first, key=lambda stop: stop.span)]
+    return [run_request(keys, position) for position, keys in enumerate([*ranges, *alone])]
 
 
 def missing(

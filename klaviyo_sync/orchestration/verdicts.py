@@ -81,3 +81,11 @@ def days(duration: timedelta) -> str:
     """`7 days`, or hours where there is no whole number of days."""
     whole = duration // timedelta(days=1)
     return counted(whole, "day") if timedelta(days=whole) == duration else counted(round(duration / timedelta(hours=1)), "hour")
+
+
+def lasting(duration: timedelta) -> str:
+    """`3 days`, `5 hours`, `12 minutes`: whole ones of the longest unit that fits."""
+    for name, unit in (("day", timedelta(days=1)), ("hour", timedelta(hours=1))):
+        if duration >= unit:
+            return counted(duration // unit, name)
+    return counted(max(duration, timedelta(0)) // timedelta(minutes=1), "minute")

@@ -11,18 +11,23 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import dagster as dg
+
 from klaviyo_sync.core.clear_counts import ClearCounts
 from klaviyo_sync.core.consent_counts import CONSENT_PARTS, ConsentCounts
 from klaviyo_sync.core.consent_reasons import ALL_CODES
+from klaviyo_sync.core.coverage import Span
 from klaviyo_sync.core.result import IssueKind, Result
+from klaviyo_sync.core.stopping import NO_CHANGES, Reason, Stop
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import Window
 from klaviyo_sync.klaviyo.accounts import Account
 from klaviyo_sync.orchestration import checks
-from klaviyo_sync.orchestration.checks import CONSENT_ISSUES, DELIVERY_CODES, OVERALL, PER_WINDOW, Overview
+from klaviyo_sync.orchestration.checks import CONSENT_ISSUES, DELIVERY_CODES, OVERALL, PER_WINDOW, Overview, stopped_metadata
 from klaviyo_sync.orchestration.failures import BUG, NEXT, UNPROVEN
 from klaviyo_sync.orchestration.late import Late
 from klaviyo_sync.orchestration.schedules import LATE_ROWS_JOB
+from klaviyo_sync.orchestration.stops import Stopped, judged, observations
 from klaviyo_sync.orchestration.stored import IMPORTED_BEFORE, metadata
 from klaviyo_sync.sync_window import Report
 
@@ -120,6 +125,10 @@ def test_every_name_in_the_metadata_is_told() -> None:
     names = set(metadata(query, window, RESULT, report, "rejects.csv", sandbox=False)) | {IMPORTED_BEFORE}
     for check in (checks.mapping, checks.consent, checks.delivery, checks.accounting):
         names |= set(check(SYNC, RESULT).metadata)
+    report = Report({}, 0, 0, 1.0, changes={window.key: NO_CHANGES}, exceeded={window.key: (Reason("rows", ""),)})
+    names |= set(judged(report, window, {}, "run", DAY)) | set(stopped_metadata([Stopped(window.key, Span(0, 1), "", 1, 0, DAY, 0, 1)]))
+    [observed] = observations(dg.AssetKey("a"), [window], {window.key: Stop((), 1, 1, DAY)})
+    names |= set(observed.metadata)
     late = Late(DAY, 1, 1, 1, {"2026-01-01": 1}, "Unavailable: no answer")
     names |= set(checks.completeness(SYNC, Overview(2, ["2026-01-02"], 1, 1, {"2026-01-01": 1}, 1, 1, late)).metadata)
     channels = {f"<channel>_{name.removeprefix('email_marketing_')}" if name.startswith("email_marketing_") else name for name in names}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
@@ -16,8 +16,8 @@ from dagster._time import get_current_timestamp
 from klaviyo_sync.core.column_types import ColumnType
 from klaviyo_sync.core.errors import HaltedError
 from klaviyo_sync.core.result import Result
+from klaviyo_sync.core.stopping import Changes, Stop
 from klaviyo_sync.core.sync import Sync
-from klaviyo_sync.core.tolerance import UNLIMITED
 from klaviyo_sync.core.windows import Window
 from klaviyo_sync.klaviyo.accounts import Account
 from klaviyo_sync.orchestration.partitions import partitions
@@ -57,11 +57,13 @@ class Imports:
     error: Exception | None = None
     undated: int = 0
     opt_in: str | None = None
-    halts: str | None = None
     notes: tuple[str, ...] = ()
     types: tuple[ColumnType, ...] = ()
+    stops: dict[str, Stop] = field(default_factory=dict)
+    changes: Changes | None = None
     account: Account | None = SHOP
     asked: list[list[str]] = field(default_factory=list)
+    before: list[list[Changes]] = field(default_factory=list)
 
     def __call__(
         self,
@@ -73,17 +75,35 @@ class Imports:
         now: datetime,
         rejects: object,
         log: Callable[[str], None],
+        before: Sequence[Changes] = (),
+        let_through: bool = False,
     ) -> Report:
         del warehouse, klaviyo, now, rejects
+        self.before.append(list(before))
         self.asked.append([window.key for window in windows])
-        if self.halts and sync.stop_above != UNLIMITED:
-            raise HaltedError(self.halts)
+        stops = {window.key: self.stops[window.key] for window in windows if window.key in self.stops}
+        exceeded = {key: stop.reasons for key, stop in stops.items()} if let_through else {}
+        stopped = {} if let_through else stops
+        if len(stopped) == len(windows):
+            raise HaltedError("The run stopped itself.", stopped)
         log(f"importing {len(windows)} windows of {sync.name}")
         if self.error is not None:
             raise self.error
-        results = {window.key: self.results.get(window.key, self.usual) for window in windows}
-        report = Report(results, undated=self.undated, future=0, seconds=1.5, opt_in=self.opt_in, notes=self.notes, account=self.account)
-        return replace(report, types=self.types)
+        results = {window.key: self.results.get(window.key, self.usual) for window in windows if window.key not in stopped}
+        changes = {key: self.changes for key in results if self.changes}
+        return Report(
+            results,
+            undated=self.undated,
+            future=0,
+            seconds=1.5,
+            opt_in=self.opt_in,
+            notes=self.notes,
+            account=self.account,
+            types=self.types,
+            stopped=stopped,
+            exceeded=exceeded,
+            changes=changes,
+        )
 
 
 @dataclass
