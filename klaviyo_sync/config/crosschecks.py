@@ -31,6 +31,14 @@ def check_connections(pairs: Iterable[tuple[Document, Sync | None]], names: froz
             problems.add(document.path, document.mark(("connection",)), ("connection",), f"found {shown(wanted)}, {expected}")
 
 
+def check_names(pairs: Iterable[tuple[Document, Sync | None]], problems: Problems) -> None:
+    """No two names differ by an underscore in front: Dagster's job of the one is called as the op of the other."""
+    documents = {document.path.stem: document for document, _ in pairs}
+    for name, document in documents.items():
+        if name.startswith("_") and (other := documents.get(name[1:])) is not None:
+            problems.add(document.path, None, (), f"the name differs from {other.path.name} by an underscore in front alone: rename one")
+
+
 def check_relations(pairs: Iterable[tuple[Document, Sync | None]], connections: Mapping[str, Connection], problems: Problems) -> None:
     """Every dataset is a name, and every query a SELECT, that its warehouse understands."""
     for document, sync in pairs:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from klaviyo_sync.config.addresses import read_base_url, refuse_overruled_sandbox
 from klaviyo_sync.config.connections import TYPES, Connection, KlaviyoSettings, beside
-from klaviyo_sync.config.crosschecks import check_connections, check_relations, check_shared_names, notes
+from klaviyo_sync.config.crosschecks import check_connections, check_names, check_relations, check_shared_names, notes
 from klaviyo_sync.config.document import Document, each_env, read
 from klaviyo_sync.config.env import Env
 from klaviyo_sync.config.problems import KeyPath, Problems, dotted, shown
@@ -59,6 +59,7 @@ def load(
     names = document.value.get("connections") if document else None
     pairs = read_syncs(found.parent / FOLDER, problems, known)
     check_connections(pairs, frozenset(names) if isinstance(names, dict) else None, found, problems)
+    check_names(pairs, problems)
     check_relations(pairs, connections, problems)
     check_shared_names([read_document for read_document, _ in pairs], problems)
     problems.raise_any()

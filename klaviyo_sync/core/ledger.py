@@ -106,7 +106,7 @@ class Ledger:
 
     def compact(self) -> dict[str, Any] | None:
         """The closed ledger as JSON, of which `expanded` makes it again; None when that would be large."""
-        spans = [(origin, Coverage(parts).spans) for origin, parts in self.spans.items()]
+        spans = [(origin, Coverage(parts).spans) for origin, parts in self.spans.items() if parts]
         if sum(len(parts) for _, parts in spans) > MOST_SPANS:
             return None
         return {

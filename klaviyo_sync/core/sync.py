@@ -14,6 +14,7 @@ from klaviyo_sync.core.attributes import ATTRIBUTES, IDENTIFIERS
 from klaviyo_sync.core.faults import Fault, Model, key_of
 from klaviyo_sync.core.frequencies import check_frequency, frequency, survives_clock_changes, three_windows
 from klaviyo_sync.core.notation import (
+    LONGEST,
     AttributePath,
     Column,
     Duration,
@@ -206,7 +207,8 @@ class Sync(Model):
         if not isinstance(raw, Mapping) or "catch_up" in raw:
             return raw
         try:
-            return {**raw, "catch_up": max(SHORTEST_CATCH_UP, three_windows(check_frequency(raw.get("frequency"))))}
+            longer = max(SHORTEST_CATCH_UP, three_windows(check_frequency(raw.get("frequency"))))
+            return {**raw, "catch_up": min(longer, LONGEST)}
         except ValueError:
             return raw  # the frequency's own validator says what is wrong with it
 

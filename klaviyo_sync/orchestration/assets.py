@@ -119,6 +119,7 @@ def imported(
         return dg.Failure(f"Sync {sync.name}: no window was chosen. Choose partitions to materialize.", allow_retries=False)
     key = asset_key(sync)
     try:
+        before = read_ledger(context.instance, key)  # first of all: once rows were sent, nothing must keep their result from being stored
         rejects = importing.open_rejects()
         report = importing.run_windows(
             sync,
@@ -133,7 +134,6 @@ def imported(
     except Exception as error:  # noqa: BLE001 - whatever it is, Dagster must show a text that says what to do and quotes no cell
         return broken(sync.name, windows, error)
     proven = [(window, result, file) for window, result, file in results if result.proven]
-    before = read_ledger(context.instance, key)
     for window, result, file in proven:
         values = metadata(sync, window, result, report, file, sandbox=destination.sandbox)
         newest = checkpoint(before) if window is proven[-1][0] else {}

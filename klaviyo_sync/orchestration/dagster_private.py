@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+from dagster._core.definitions.partitions.subset import PartitionsSubset, TimeWindowPartitionsSubset
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
 
@@ -33,15 +34,28 @@ def last_evaluation(instance: dg.DagsterInstance, check: dg.AssetCheckKey, havin
     return None
 
 
-def waiting_in_backfills(instance: dg.DagsterInstance, key: dg.AssetKey) -> set[str]:
-    """The partitions of `key` that a backfill was asked for and has not launched a run for yet."""
+def waiting_in_backfills(
+    instance: dg.DagsterInstance, key: dg.AssetKey, windows: dg.TimeWindowPartitionsDefinition | None = None
+) -> set[str]:
+    """The partitions of `key` that a backfill was asked for and has not launched a run for yet.
+
+    With `windows`, only those of backfills over such windows: Dagster ends a backfill once the definition of its partitions has changed.
+    """
     waiting: set[str] = set()
     for backfill in instance.get_backfills(filters=BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])):
         data = backfill.asset_backfill_data
-        if data is not None and key in data.target_subset.asset_keys:
+        if data is not None and key in data.target_subset.asset_keys and over(windows, data.target_subset.get_partitions_subset(key)):
             left = data.target_subset - data.requested_subset
             waiting.update(part.partition_key for part in left.iterate_asset_partitions() if part.asset_key == key and part.partition_key)
     return waiting
+
+
+def over(windows: dg.TimeWindowPartitionsDefinition | None, subset: PartitionsSubset) -> bool:
+    """Whether a subset is one of such windows; of any where `windows` is None."""
+    if windows is None or not isinstance(subset, TimeWindowPartitionsSubset):
+        return True
+    theirs = subset.partitions_def
+    return (theirs.cron_schedule, theirs.timezone, theirs.fmt) == (windows.cron_schedule, windows.timezone, windows.fmt)
 
 
 def running_schedules(instance: dg.DagsterInstance) -> set[str] | None:

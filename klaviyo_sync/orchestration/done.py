@@ -21,7 +21,7 @@ from klaviyo_sync.orchestration.lineage import asset_key
 from klaviyo_sync.orchestration.stored import IMPORTED_BEFORE, checkpoint_of, entry_of, pages
 
 # A ledger without a checkpoint is read whole, unless it is longer than this: then only as far back as is asked about.
-LONG = 5_000
+LONG = 1_000
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,17 @@ def destination_of(klaviyo: KlaviyoSettings) -> Destination:
     return Destination(klaviyo.account, is_on_this_machine(klaviyo.base_url))
 
 
-def read_ledger(instance: dg.DagsterInstance, key: dg.AssetKey, since: float = BEGINNING) -> Reading:
+def read_ledger(instance: dg.DagsterInstance, key: dg.AssetKey, since: float = BEGINNING, long: int = LONG) -> Reading:
     """What the event log says was imported by the sync with this asset key, at least from `since` on.
 
     It is read back to the newest checkpoint, which says what was imported before. No result is older than the end of its window: where
-    there is no checkpoint and very much to read, records from before `since` are left out.
+    there is no checkpoint and more than `long` to read, records from before `since` are left out.
     """
     ledger, as_of, floor, older = Ledger(), 0, -1, None
     for position, record in enumerate(pages(instance, dg.AssetRecordsFilter(asset_key=key))):
         if record.storage_id <= floor:
             break
-        if older is None and position >= LONG and record.timestamp < since:
+        if older is None and position >= long and record.timestamp < since:
             return Reading(ledger, as_of, whole=False)
         as_of = as_of or record.storage_id
         if (entry := entry_of(record)) is not None:

@@ -112,7 +112,7 @@ def missing(
     failed = {name for name, state in states.items() if state is not None and state.value == "FAILED"}
     running = {name for name, state in states.items() if state is not None and state.value == "IN_PROGRESS"}
     broken = broken_reruns(instance, sync, windows, sorted(failed - open_windows))
-    return (open_windows | broken) - running - waiting_in_backfills(instance, asset_key(sync))
+    return (open_windows | broken) - running - waiting_in_backfills(instance, asset_key(sync), windows)
 
 
 def broken_reruns(instance: dg.DagsterInstance, sync: Sync, windows: dg.TimeWindowPartitionsDefinition, failed: Sequence[str]) -> set[str]:

@@ -17,12 +17,13 @@ from klaviyo_sync.core.consent_reasons import ALL_CODES
 from klaviyo_sync.core.result import IssueKind, Result
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import Window
+from klaviyo_sync.klaviyo.accounts import Account
 from klaviyo_sync.orchestration import checks
 from klaviyo_sync.orchestration.checks import CONSENT_ISSUES, DELIVERY_CODES, OVERALL, PER_WINDOW, Overview
 from klaviyo_sync.orchestration.failures import BUG, NEXT, UNPROVEN
 from klaviyo_sync.orchestration.late import Late
 from klaviyo_sync.orchestration.schedules import LATE_ROWS_JOB
-from klaviyo_sync.orchestration.stored import metadata
+from klaviyo_sync.orchestration.stored import IMPORTED_BEFORE, metadata
 from klaviyo_sync.sync_window import Report
 
 FILE = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -113,7 +114,9 @@ def test_every_check_has_its_line() -> None:
 def test_every_name_in_the_metadata_is_told() -> None:
     """What a window or a check shows beside its verdict is named on the page."""
     window = Window("2026-01-01", DAY, DAY + timedelta(days=1), first=True)
-    names = set(metadata(window, RESULT, Report({}, 0, 0, 1.0, "single_opt_in"), "rejects.csv", timedelta(0)))
+    report = Report({}, 0, 0, 1.0, "single_opt_in", account=Account("AbC123", "Shop", "UTC", test_account=False))
+    query = SYNC.model_copy(update={"dataset": None, "query": "SELECT 1"})
+    names = set(metadata(query, window, RESULT, report, "rejects.csv", sandbox=False)) | {IMPORTED_BEFORE}
     for check in (checks.mapping, checks.consent, checks.delivery, checks.accounting):
         names |= set(check(SYNC, RESULT).metadata)
     late = Late(DAY, 1, 1, 1, {"2026-01-01": 1}, "Unavailable: no answer")

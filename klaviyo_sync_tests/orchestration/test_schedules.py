@@ -8,7 +8,8 @@ from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import dagster as dg
-from orchestration_bench import KEY, Bench, Imports
+from dagster._core.execution.backfill import BulkActionStatus
+from orchestration_bench import KEY, Bench, Imports, backfill
 
 from klaviyo_sync.core.errors import Unavailable
 from klaviyo_sync.core.result import Result
@@ -76,6 +77,23 @@ def test_windows_on_their_way_are_left_alone(bench_of: Callable[..., Bench]) -> 
     assert bench.tick(TICK) == [hour(0), hour(2), hour(5)]
 
 
+def test_windows_that_wait_in_a_backfill_are_left_alone(bench_of: Callable[..., Bench]) -> None:
+    """A backfill that has launched only its first run holds the other windows; they are asked for again once it is over."""
+    bench = bench_of()
+    waiting = backfill(bench, [hour(0), hour(1), hour(2)], launched=[hour(0)])
+    bench.instance.add_backfill(waiting)
+    assert bench.tick(TICK) == [hour(0), (hour(3), hour(5))]
+    bench.instance.update_backfill(waiting.with_status(BulkActionStatus.CANCELED))
+    assert bench.tick(TICK) == [(hour(0), hour(5))]
+
+
+def test_a_backfill_over_windows_of_another_frequency(bench_of: Callable[..., Bench]) -> None:
+    """Dagster ends it when it sees other windows, so that a window which shares a key with one of them is asked for."""
+    hours = bench_of()
+    hours.instance.add_backfill(backfill(hours, [hour(0), hour(1)], launched=[]))
+    assert bench_of(frequency="every_15_minutes").tick(TICK) == [(hour(0), "2024-03-04-05:45")]
+
+
 def test_a_run_that_ended_without_success_frees_its_windows(bench_of: Callable[..., Bench]) -> None:
     """Windows of a cancelled run are asked for again."""
     bench = bench_of()
@@ -93,7 +111,7 @@ def test_catch_up_bounds_how_far_a_tick_looks(bench_of: Callable[..., Bench]) ->
 
 def test_long_windows_are_found_inside_a_short_catch_up(bench_of: Callable[..., Bench]) -> None:
     """What counts is when a window ended: a month that began before `catch_up` is still asked for."""
-    bench = bench_of(frequency="monthly", start="2023-01-01")
+    bench = bench_of(frequency="monthly", start="2023-01-01", catch_up="7d")
     assert bench.tick(datetime(2024, 3, 1, 0, 5, tzinfo=timezone.utc)) == ["2024-02-01"]
 
 
