@@ -126,9 +126,17 @@ class Transport:
             Refused: The other side's certificate is not good.
         """
         try:
-            with self._session.request(
-                method, url, params=params, data=body, timeout=self._timeouts[:2], stream=True, allow_redirects=False
-            ) as response:
+            with (
+                self._session.request(
+                    method,
+                    url,
+                    params=params,
+                    data=body,  # pyright: ignore[reportArgumentType] - pieces need not be bytes, if sockets send them
+                    timeout=self._timeouts[:2],
+                    stream=True,
+                    allow_redirects=False,
+                ) as response
+            ):
                 return Reply(response.status_code, response.headers, self._read(response, largest))
         except (OSError, HTTPError) as error:
             failure = describe(error, urlsplit(self.base_url).hostname)
