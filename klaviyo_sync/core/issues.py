@@ -45,6 +45,12 @@ CODES: dict[str, Code] = {
             "A national phone number whose country is not known.",
             "Map a country column, or set default_country.",
         ),
+        Code(
+            "unknown_country",
+            "cell",
+            "A national phone number beside a country that is not known.",
+            "Use the country's ISO code or its name; default_country counts for blank cells only.",
+        ),
         Code("identifier_too_long", "cell", "An identifier over 64 characters, which Klaviyo would cut.", "Use a shorter identifier."),
         Code("invalid_locale", "cell", "Not a BCP 47 language tag such as en-US.", "Correct the tag."),
         Code("invalid_url", "cell", "Not an http or https address.", "Correct the address."),

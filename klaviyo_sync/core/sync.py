@@ -56,9 +56,11 @@ class AttributeField(Model):
     """One attribute's column. `country` and `default_country` are for phone numbers only."""
 
     column: Column = Field(description="Column that fills the attribute.")
-    country: Column | None = Field(default=None, description="Column with the ISO code or name of the number's country.")
+    country: Column | None = Field(
+        default=None, description="Column with the ISO code of the number's country, or its name in any language."
+    )
     default_country: str | None = Field(
-        default=None, description="ISO code of the country of numbers that name none.", pattern=r"^[A-Z]{2}$"
+        default=None, description="ISO code of the country of numbers whose country is blank.", pattern=r"^[A-Z]{2}$"
     )
     on_null: OnNull | None = Field(default=None, description="Overrides the sync's on_null for this attribute; identifiers keep.")
 

@@ -12,28 +12,16 @@ from typing import NamedTuple
 
 import phonenumbers
 import pyarrow as pa
-import pycountry
 from phonenumbers import PhoneMetadata, PhoneNumberDesc
 
 from klaviyo_sync.core.cleaning.cells import Cleaned, Flag, trimmed, without_control_characters
+from klaviyo_sync.core.cleaning.countries import country_code
 from klaviyo_sync.core.frames import by_distinct, keep_where, replaced
 from klaviyo_sync.core.kernels import pc
 
 PUNCTUATION = r"[\s().\-/\x{00a0}\x{2010}-\x{2015}]"
 DIGITS = r"^[0-9]{4,15}$"
 LONGEST_CALLING_CODE = 3
-
-# Names that people write and ISO 3166 does not list.
-COUNTRY_ALIASES = {
-    "UK": "GB",
-    "ENGLAND": "GB",
-    "SCOTLAND": "GB",
-    "WALES": "GB",
-    "GREAT BRITAIN": "GB",
-    "USA": "US",
-    "U.S.": "US",
-    "U.S.A.": "US",
-}
 
 # libphonenumber does not take the 0 from every number there that looks as if it had one.
 ALWAYS_PARSED = frozenset({"IL"})
@@ -92,18 +80,6 @@ def valid_e164(numbers: pa.Array) -> pa.Array:
     return valid
 
 
-@cache
-def region(country: str) -> str | None:
-    """The ISO code for a country's code or name, or None when it is not known."""
-    word = country.strip().upper()
-    if word in COUNTRY_ALIASES:
-        return COUNTRY_ALIASES[word]
-    try:
-        return pycountry.countries.lookup(word).alpha_2
-    except LookupError:
-        return None
-
-
 def parsed(number: str, country: str | None) -> str | None:
     """The number in E.164 form when libphonenumber finds it valid, else None."""
     try:
@@ -111,12 +87,6 @@ def parsed(number: str, country: str | None) -> str | None:
     except phonenumbers.NumberParseException:
         return None
     return phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164) if phonenumbers.is_valid_number(found) else None
-
-
-@cache
-def region_of(country: str | None, default: str | None) -> str | None:
-    """The ISO code that a number without a calling code is read by."""
-    return (region(country) if country else None) or default
 
 
 class Home(NamedTuple):
@@ -164,7 +134,8 @@ def national_e164(numbers: pa.Array, homes: pa.Array) -> pa.Array:
 def clean_phone(texts: pa.Array, countries: pa.Array | None, default_country: str | None) -> Cleaned:
     """The numbers in E.164 form; blank cells count as missing.
 
-    `countries` (texts, same length) hold ISO codes or names; `default_country` stands in where there is none.
+    `countries` (texts, same length) hold ISO codes or names. `default_country` stands in where a cell is blank, never where it
+    holds what is no country: the number could be a stranger's there.
     """
     cells, flags = without_control_characters(texts)
     cells = trimmed(cells)
@@ -173,30 +144,40 @@ def clean_phone(texts: pa.Array, countries: pa.Array | None, default_country: st
     if not pc.any(unsettled).as_py():
         return Cleaned(numbers, "text", flags)
     spelled = cells.filter(unsettled)
-    homes = home_regions(spelled, None if countries is None else countries.filter(unsettled), default_country)
+    named = None if countries is None else trimmed(countries.filter(unsettled))
+    homes = home_regions(spelled, named, default_country)
     bare = pc.replace_substring_regex(spelled, PUNCTUATION, "")
     found = pc.coalesce(keep_where(valid_e164(bare), bare), national_e164(bare, homes))
     found = replaced(found, found.is_null(), lambda _: parse_all(spelled.filter(found.is_null()), homes.filter(found.is_null())))
     lost = pc.and_(found.is_null(), spelled.is_valid())
     homeless = pc.and_(lost, pc.and_(homes.is_null(), pc.invert(pc.starts_with(spelled, "+"))))
-    nowhere = pc.and_(unsettled, pc.is_null(unsettled))
+    nameless = homeless if named is None else pc.and_(homeless, named.is_null())
+
+    def flag(code: str, where: pa.Array) -> Flag:
+        nowhere = pc.and_(unsettled, pc.is_null(unsettled))
+        return Flag(code, pc.replace_with_mask(nowhere, unsettled, where))
+
     return Cleaned(
         pc.replace_with_mask(numbers, unsettled, found),
         "text",
         (
             *flags,
-            Flag("invalid_phone", pc.replace_with_mask(nowhere, unsettled, pc.and_not(lost, homeless))),
-            Flag("phone_without_country", pc.replace_with_mask(nowhere, unsettled, homeless)),
+            flag("invalid_phone", pc.and_not(lost, homeless)),
+            flag("phone_without_country", nameless),
+            flag("unknown_country", pc.and_not(homeless, nameless)),
         ),
     )
 
 
 def home_regions(texts: pa.Array, countries: pa.Array | None, default_country: str | None) -> pa.Array:
-    """The ISO code that each number is read by when it names none itself; NULL where nobody knows."""
+    """The ISO code that each number is read by when it names no country itself; NULL where it is not known.
+
+    Blank cells of `countries` must be NULL.
+    """
     default = pa.scalar(default_country, pa.string())
     if countries is None:
         return pa.repeat(default, len(texts)) if default_country else pa.nulls(len(texts), pa.string())
-    return pc.coalesce(by_distinct(countries, lambda country: region_of(country, default_country)), default)
+    return pc.if_else(countries.is_null(), default, by_distinct(countries, country_code))
 
 
 def parse_all(numbers: pa.Array, homes: pa.Array) -> pa.Array:
