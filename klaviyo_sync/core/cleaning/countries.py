@@ -55,7 +55,7 @@ CODE = re.compile(r"[A-Za-z]{2,3}")
 
 
 def simplified(name: str) -> str:
-    """The name without case, accents, spaces and punctuation: `Côte d’Ivoire` as `cotedivoire`.
+    """The name without case, accents, spaces and punctuation: `Côte d'Ivoire` as `cotedivoire`.
 
     Marks of other scripts than Latin, Greek and Cyrillic are vowels and stay.
     """
@@ -72,19 +72,21 @@ def names() -> dict[str, str]:
 
 
 @cache
-def country_code(country: str) -> str | None:
+def country_code(name: str) -> str | None:
     """The ISO 3166 code (2 letters) for a country's code or name in any language, or None when it is not known."""
-    word = country.strip()
-    name = simplified(word)
-    if not name:
+    word = name.strip()
+    simple = simplified(word)
+    if not simple:
         return None
-    if name in ALIASES:
-        return ALIASES[name]
+    if simple in ALIASES:
+        return ALIASES[simple]
     code = word.replace(".", "").upper()
     if CODE.fullmatch(code):
-        found = pycountry.countries.get(**{f"alpha_{len(code)}": code})
-        return found.alpha_2 if found is not None else KOSOVO.get(code)
+        if code in KOSOVO:
+            return KOSOVO[code]
+        country = pycountry.countries.get(alpha_2=code) or pycountry.countries.get(alpha_3=code)
+        return country.alpha_2 if country is not None else None
     try:
         return pycountry.countries.lookup(word).alpha_2
     except LookupError:
-        return names().get(name)
+        return names().get(simple)
