@@ -155,6 +155,13 @@ def show_consent(console: Console, previewed: Preview) -> None:
             ((channel, meaning, f"{number:,}") for (channel, meaning), number in sorted(previewed.stated.items())),
             numbers=("rows",),
         )
+    if previewed.words:
+        print_table(
+            console,
+            ("consent", "own word", "read as", "rows"),
+            ((*parts, f"{number:,}") for parts, number in sorted(previewed.words.items())),
+            numbers=("rows",),
+        )
     if previewed.opt_in:
         words = OPT_IN.get(previewed.opt_in, previewed.opt_in)
         print_lines(console, [f"Opt-in process that subscribes without a date go through: {words}."])

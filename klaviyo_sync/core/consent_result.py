@@ -31,6 +31,11 @@ def dated_column(channel: Channel) -> str:
     return f"{CONSENT}{channel}_at"
 
 
+def zoneless_column(channel: Channel) -> str:
+    """The column of a batch's rows that says whether the date of a subscribe has no zone (booleans)."""
+    return f"{CONSENT}{channel}_zoneless"
+
+
 def stated_channels(rows: pa.Table) -> tuple[Channel, ...]:
     """The channels that a batch's rows can state something for."""
     return tuple(channel for channel in CHANNELS if stated_column(channel) in rows.column_names)

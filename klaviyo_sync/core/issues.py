@@ -72,7 +72,16 @@ CODES: dict[str, Code] = {
         Code("not_json", "cell", "Not JSON.", "Correct the text, or declare the property as text."),
         Code("control_characters", "note", "Control characters were taken out of the text.", "Clean the column in the warehouse."),
         Code(
-            "unknown_consent_word", "cell", "Not a word that Klaviyo takes as consent.", "Use Subscribe, Unsubscribed or Never Subscribed."
+            "unknown_consent_word",
+            "cell",
+            "Not a word of consent.",
+            "Use Subscribe, Unsubscribed or Never Subscribed, or add the word under words.",
+        ),
+        Code(
+            "held_for_consent",
+            "row",
+            "The word of consent is not known, and unknown: hold keeps such rows back.",
+            "Correct the word, or add it under words.",
         ),
         Code(
             "consent_without_identifier",
@@ -82,6 +91,18 @@ CODES: dict[str, Code] = {
         ),
         Code("invalid_consent_date", "cell", "Not a date with a time.", "Write times as 2026-01-31T12:00:00Z."),
         Code("consent_date_in_future", "cell", "A consent date later than now.", "Correct the date."),
+        Code(
+            "consent_date_just_ahead",
+            "cell",
+            "A consent date less than a day later than now, most likely a local time without its zone.",
+            "Name the zone under timestamp, as timezone: Europe/Berlin; where the column has one, correct how it is loaded.",
+        ),
+        Code(
+            "zero_consent_date",
+            "note",
+            "A consent date that stands for none, such as 1970-01-01; it was left out.",
+            "Load it as NULL.",
+        ),
         Code(
             "consent_date_raised",
             "note",

@@ -105,8 +105,11 @@ def plan_mapping(sync: Sync, columns: Sequence[Column], dialect: Dialect, now: d
             channel,
             entry.column,
             kind_of(entry.column, f"consent.{channel}") if entry.column else "text",
-            entry.timestamp,
-            kind_of(entry.timestamp, f"consent.{channel}.timestamp") if entry.timestamp else "instant",
+            entry.date_column,
+            kind_of(entry.date_column, f"consent.{channel}.timestamp") if entry.date_column else "instant",
+            *sync.consent_zone(entry),
+            entry.words.by_word() if entry.words else {},
+            entry.unknown == "hold",
         )
 
     def birth_target(name: str) -> Target:
@@ -188,8 +191,8 @@ def map_frame(frame: pd.DataFrame, plan: Plan) -> Mapped:
     nobody = np.ones(len(frame), dtype=bool)
     for cells in identifiers.values():
         nobody &= true_at(cells.is_null())
-    rejected = np.flatnonzero(nobody)
-    parts.append((rejected, ", ".join(target.column for target in plan.identifiers), "missing_identifier"))
+    parts.append((np.flatnonzero(nobody), ", ".join(target.column for target in plan.identifiers), "missing_identifier"))
+    rejected = np.unique(np.concatenate([rows for rows, _, code in parts if CODES[code].effect == "row"]))
     return Mapped(
         frame_with({target.path: found.cells for target, found in cleaned.items()}),
         {target.path: found.form for target, found in cleaned.items()},
