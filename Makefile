@@ -1,10 +1,11 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check second-opinion bench clean
+.PHONY: help setup demo dev test check versions second-opinion bench clean
 
 BIN := .venv/bin
 PORT ?= 3000
 WAREHOUSE ?= duckdb
 PYTEST_ARGS ?=
+ROWS ?=
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,24 +23,27 @@ endif
 dev: .venv/.ready ## the same, and then the Dagster UI on PORT (3000), until Ctrl-C
 	@$(BIN)/python -m klaviyo_sync.demo --serve --port $(PORT)
 
-test: .venv/.ready-dev ## tests; PYTEST_ARGS="-k windows" for some of them
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: .venv/.ready-dev ## tests but the long ones, in parallel; PYTEST_ARGS="-k windows" for some of them
+	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not long" $(PYTEST_ARGS)
 
-check: .venv/.ready-dev ## what CI runs: style, types, layers, tests
+check: .venv/.ready-dev ## style, types, layers, all tests, with many examples of each property
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 	@$(BIN)/lint-imports
-	@$(MAKE) --no-print-directory test
+	@$(BIN)/python -m pytest -n auto --dist loadgroup --hypothesis-profile=long $(PYTEST_ARGS)
+
+versions: .venv/.ready ## demo and tests with the lowest and the newest versions that are allowed, on the oldest and the newest Python here
+	@$(BIN)/python .ci/versions.py
 
 second-opinion: .venv/.ready-dev .venv-bqemulator/.ready ## the shared warehouse tests on bqemulator, another BigQuery than our own
 	@KLAVIYO_SYNC_TEST_BQEMULATOR=.venv-bqemulator/bin/bqemulator $(BIN)/python -m pytest -k bigquery-emulator -rx $(PYTEST_ARGS)
 
-bench: .venv/.ready-dev ## throughput and memory, beside other ways to do the same
-	@cd klaviyo_sync_tests && ../$(BIN)/python -m bench
+bench: .venv/.ready-dev ## throughput and memory, beside other ways to do the same; ROWS=200000 for fewer rows
+	@cd klaviyo_sync_tests && ../$(BIN)/python -m bench $(ROWS)
 
 clean: ## take away the demo and the caches; Dagster's history in .dagster stays, it is the record of what was imported
-	rm -rf .demo .pytest_cache .hypothesis .ruff_cache .import_linter_cache .tmp_dagster_home_*
+	rm -rf .demo .versions .pytest_cache .hypothesis .ruff_cache .import_linter_cache .tmp_dagster_home_*
 	find klaviyo_sync klaviyo_sync_tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # It insists on DuckDB's spatial extension, which it would download; PyPI has it for DuckDB 1.5.5. It forgets to ask for numpy.

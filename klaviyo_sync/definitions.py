@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from klaviyo_sync.config import Project, load
 from klaviyo_sync.core.errors import ConfigError
+from klaviyo_sync.core.stopping import Changes
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import Window
 from klaviyo_sync.orchestration.assets import Importing
@@ -29,13 +30,16 @@ def run_windows(
     now: datetime,
     rejects: Rejects,
     log: Callable[[str], None],
+    before: Sequence[Changes] = (),
+    let_through: bool = False,
 ) -> Report:
     """What became of the windows: both sides are opened, and their drivers imported, here and no sooner."""
     from klaviyo_sync.sync_window import sync_windows  # noqa: PLC0415 - for a run only
 
     span = "..".join(dict.fromkeys((windows[0].key, windows[-1].key)))
     with warehouse(f"klaviyo_sync {sync.name} {span}") as opened, klaviyo() as client:
-        return sync_windows(sync, windows, opened, client, now=now, rejects=rejects, log=log)
+        log(f"Klaviyo at {client.base_url}: {client.account()}")
+        return sync_windows(sync, windows, opened, client, now=now, rejects=rejects, log=log, before=before, let_through=let_through)
 
 
 def importing(project: Project) -> Importing:
@@ -44,9 +48,13 @@ def importing(project: Project) -> Importing:
     def open_rejects() -> Rejects:
         from klaviyo_sync.rejects import Rejects  # noqa: PLC0415 - for a run only
 
-        return Rejects(project.rejects)
+        return Rejects(project.rejects, project.keep_rejects)
 
-    return Importing(run_windows, open_rejects, clock=lambda: datetime.now(timezone.utc))
+    def located(sync: Sync, *arguments: Any, **more: Any) -> Report:
+        with project.located(sync.name):
+            return run_windows(sync, *arguments, **more)
+
+    return Importing(located, open_rejects, clock=lambda: datetime.now(timezone.utc))
 
 
 try:

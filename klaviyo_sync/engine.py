@@ -10,10 +10,13 @@ from contextlib import contextmanager
 import duckdb
 import pyarrow as pa
 
+from klaviyo_sync.interrupts import on_interrupt
 from klaviyo_sync.scratch import Scratch
 
-ENGINE_MEMORY = "96MB"
-M_ARENA_MAX = -8  # of glibc's malloc.h
+ENGINE_MEMORY = "64MB"
+FLUSH_EARLY = "SET allocator_flush_threshold = '1MB'"  # DuckDB's allocator gives back what it has freed after each task
+M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3  # of glibc's malloc.h
+LARGE = 256 * 2**10  # bytes
 
 
 @contextmanager
@@ -22,8 +25,9 @@ def engine() -> Iterator[duckdb.DuckDBPyConnection]:
     return_memory()
     with Scratch() as folder:
         config = {"memory_limit": ENGINE_MEMORY, "temp_directory": str(folder), "threads": 1}
-        with duckdb.connect(config=config) as connection:
+        with duckdb.connect(config=config) as connection, on_interrupt(connection.interrupt):
             connection.execute("SET TimeZone = 'UTC'; SET arrow_large_buffer_size = true; SET preserve_insertion_order = false")
+            connection.execute(FLUSH_EARLY)
             yield connection
 
 
@@ -31,10 +35,11 @@ def return_memory() -> None:
     """Has freed memory given back, or used again, where that can be set: a run is long, and its peak is what a container must hold.
 
     pyarrow gives back at once what it frees. glibc keeps one heap for all threads: with one each, what a thread that fetches or sends
-    has freed would be of use to no other.
+    has freed would be of use to no other. What is LARGE stays out of that heap, so that it is given back as soon as it is freed.
     """
     if "jemalloc" in pa.supported_memory_backends():
         pa.set_memory_pool(pa.jemalloc_memory_pool())
         pa.jemalloc_set_decay_ms(0)
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):  # other C libraries have none
         mallopt(M_ARENA_MAX, 1)
+        mallopt(M_MMAP_THRESHOLD, LARGE)

@@ -89,6 +89,7 @@ def preview_window(
     """
     source = open_source(sync, warehouse, now)
     undated, future = source.rows_outside()
+    warehouse.notes += source.present_time(whole=True)
     tally = Tally([window])
     stated: Counter[tuple[Channel, str]] = Counter()
     words: Counter[tuple[Channel, str, str]] = Counter()
@@ -135,7 +136,7 @@ def preview_window(
         shown,
         undated,
         future,
-        tuple(reasons_to_stop(sync.stop_above, tally)),
+        tuple(reason.text for reason in reasons_to_stop(sync.stop_above, tally.changes(0))),
         source.estimate([window]),
         tuple(warehouse.notes),
     )

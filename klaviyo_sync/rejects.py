@@ -1,41 +1,35 @@
 """The rejects file: every issue of a window with the row that it belongs to, for the owner of the data. Nobody else sees it.
 
-One CSV file per window, `<folder>/<sync>/<window>.csv`, in a local folder or at an `s3://`, `gs://` address. It is written at the
+One CSV file per window, `<folder>/<sync>/<window>.csv`, in a local folder or at an address such as `s3://...`. It is written at the
 end of a run, whole or not at all, takes the place of the one of an earlier run, and is removed when a run has nothing to say.
 """
 
 from __future__ import annotations
 
 import csv
-import os
-import re
-import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import Self
 
 from upath import UPath
 
-from klaviyo_sync.core.errors import ConfigError
+from klaviyo_sync.core.errors import KlaviyoSyncError
+from klaviyo_sync.core.formulas import harmless
 from klaviyo_sync.core.reports import COLUMNS
+from klaviyo_sync.rejects_store import Store
 from klaviyo_sync.scratch import Scratch
-
-OWNER_ONLY = 0o600
-
-# What a spreadsheet would run as a formula; phone numbers and signed numbers are none.
-FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.][\d\s().,/-]*$)", re.ASCII)
 
 
 class Rejects:
-    """The folder that the configuration names. Raises ConfigError when its address needs a package that is not installed."""
+    """The place that the configuration names, and for how long files are kept there (None: for good). Errors as for Store."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, keep: timedelta | None = None) -> None:
         self.folder = folder
-        try:
-            self.path = UPath(folder)
-        except (ImportError, ValueError) as error:
-            raise ConfigError(f"rejects: {folder!r} cannot be opened: {error}") from None
+        self.keep = keep
+        self.store = Store(folder)
+        self.path = self.store.path
 
     def file(self, sync_name: str, window_key: str) -> UPath:
         """Where the issues of one window lie."""
@@ -49,6 +43,18 @@ class Rejects:
         """The files of the windows of one run."""
         return RejectsFiles(self, sync_name, window_keys)
 
+    def remove_old(self, sync_name: str, now: datetime, log: Callable[[str], object]) -> None:
+        """Removes files of a sync that are older than `keep`. A failure is logged, not raised: the next run tries again."""
+        if self.keep is None:
+            return
+        try:
+            removed = self.store.remove_older(self.path / sync_name, now - self.keep)
+        except KlaviyoSyncError as error:
+            log(f"Rejects files older than {self.keep.days} days could not be removed. {error}")
+            return
+        if removed:
+            log(f"{removed} rejects files older than {self.keep.days} days were removed.")
+
 
 class RejectsFiles:
     """Collects the issues of a run in a private folder; `publish` puts the files in their places."""
@@ -60,7 +66,7 @@ class RejectsFiles:
         self.draft = Scratch()
         self.started: set[int] = set()
 
-    def __enter__(self) -> RejectsFiles:  # noqa: PYI034 - typing.Self is younger than Python 3.10
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -88,42 +94,6 @@ class RejectsFiles:
         for window, key in enumerate(self.window_keys):
             target = self.rejects.file(self.sync_name, key)
             if window in self.started:
-                place(self.drafted(window), target)
+                self.rejects.store.put(self.drafted(window), target)
             else:
-                target.unlink(missing_ok=True)
-                if is_local(target):
-                    beside(target).unlink(missing_ok=True)
-
-
-def harmless(cell: object) -> object:
-    """The cell, with an apostrophe before it when a spreadsheet would take it for a formula: the file is opened by people."""
-    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
-
-
-def place(draft: Path, target: UPath) -> None:
-    """Copies a draft to its address: a reader sees the old file or the new one, never a part."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not is_local(target):
-        with draft.open("rb") as source, target.open("wb") as stored:
-            shutil.copyfileobj(source, stored)
-        return
-    part = beside(target)
-    with draft.open("rb") as source, owned(part) as stored:
-        shutil.copyfileobj(source, stored)
-    part.replace(str(target))
-
-
-def is_local(target: UPath) -> bool:
-    """Whether the file lies on this machine; elsewhere, what is stored appears as a whole."""
-    return target.protocol in ("", "file", "local")
-
-
-def beside(target: UPath) -> Path:
-    """Where a local file is written before it takes its place; a process that was killed may have left it."""
-    return Path(f"{target}.part")
-
-
-def owned(path: Path) -> IO[bytes]:
-    """A new file that only its owner can read."""
-    path.unlink(missing_ok=True)
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "wb")
+                self.rejects.store.remove(target)

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 
+from klaviyo_sync.core.column_types import ColumnType, column_types
 from klaviyo_sync.core.dialects import DIALECTS
+from klaviyo_sync.core.errors import about
 from klaviyo_sync.core.mapping import Plan, plan_mapping
-from klaviyo_sync.core.query import Column, Query, Relation, just_after, outside_query, relation, window_query
+from klaviyo_sync.core.query import Column, Query, Relation, just_after, outside_query, relation, span_query, window_query
 from klaviyo_sync.core.reading import Rows, newest_rows, notice_all
 from klaviyo_sync.core.recounting import recount
 from klaviyo_sync.core.rivals import Rivals
+from klaviyo_sync.core.survey import Survey, surveyed_columns
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window, reread_from
@@ -37,12 +41,46 @@ class Source:
         undated, future = next(tuple(row.values()) for batch in self.warehouse.batches(query) for row in batch.to_pylist())
         return int(undated), int(future)  # Snowflake counts in decimals
 
-    def newest(self, windows: Sequence[Window], rivals: Rivals, tally: Tally) -> Iterator[Rows]:
-        """The newest row of each profile among the rows of the windows, unless a newer one came after them. Counts as it goes."""
+    @property
+    def types(self) -> tuple[ColumnType, ...]:
+        """The types of the columns that the sync reads."""
+        return column_types(self.sync, self.columns, DIALECTS[self.warehouse.dialect])
+
+    def present_time(self, *, whole: bool = False) -> list[str]:
+        """A note when modified_at is the time at which it is read (CURRENT_TIMESTAMP in a view), for all rows or those after now.
+
+        Such rows all have one moment, and another one when they are looked at again. With `whole` all rows are looked at as well.
+        """
+        for after in (None, self.now) if whole else (self.now,):
+            rows, oldest, newest = self.span(after)
+            if rows > 1 and oldest == newest:
+                again, oldest, later = self.span(after)
+                if again > 1 and oldest == later > newest:
+                    column = self.sync.modified_at.column
+                    note = (
+                        f"{rows:,} rows have the present time as {column} whenever they are read: it does not say when they changed, so "
+                        f"that no window holds them, or every window does. Take a column that is written with the row as modified_at."
+                    )
+                    return [note]
+        return []
+
+    def span(self, after: datetime | None) -> tuple[int, Any, Any]:
+        """How many rows have a modified_at, all or those after a moment, and their first and last one."""
+        query = span_query(self.sync, self.relation, self.columns, after=after)
+        [row] = [row for batch in self.warehouse.batches(query) for row in batch.to_pylist()]
+        rows, oldest, newest = row.values()
+        return int(rows), oldest, newest
+
+    def newest(self, windows: Sequence[Window], rivals: Rivals, tally: Tally, survey: Survey | None = None) -> Iterator[Rows]:
+        """The newest row of each profile among the rows of the windows, unless a newer one came after them. Counts as it goes.
+
+        Before the first row comes, the `survey` has counted what every window changes at most.
+        """
         lower, end, until = self.bounds(windows)
-        notice_all(self.identifying(lower, until), self.plan, rivals)
+        first = self.warehouse.batches(self.surveying_query(lower, until) if survey else self.noticed_query(lower, until))
+        plan = notice_all(first, self.plan, rivals, survey, windows)
         rows = self.warehouse.batches(self.rows_query(lower, end))
-        yield from newest_rows(rows, lambda: self.identifying(end, until), self.plan, rivals, tally, overlap=self.sync.overlap)
+        yield from newest_rows(rows, lambda: self.noticed(end, until), plan, rivals, tally, overlap=self.sync.overlap)
 
     def bounds(self, windows: Sequence[Window]) -> tuple[datetime | None, datetime, datetime]:
         """From when on the rows of the windows are read, up to when, and up to when those that may supersede them."""
@@ -62,26 +100,35 @@ class Source:
         """How many bytes a run of the windows reads at most; None where the warehouse cannot tell. Nothing is read."""
         lower, end, until = self.bounds(windows)
         outside = outside_query(self.sync, self.relation, self.columns, now=self.now)
-        asked = (outside, self.identifying_query(lower, until), self.rows_query(lower, end), self.identifying_query(end, until))
+        asked = (outside, self.surveying_query(lower, until), self.rows_query(lower, end), self.noticed_query(end, until))
         estimates = [self.warehouse.estimate(query) for query in asked]
         return None if None in estimates else sum(size for size in estimates if size is not None)
 
     def rows_query(self, lower: datetime | None, upper: datetime) -> Query:
         """The query for the rows that are sent."""
-        return window_query(self.sync, self.relation, self.columns, lower=lower, upper=upper)
+        return window_query(self.sync, self.relation, self.columns, lower=lower, upper=upper, names=self.plan.columns)
 
-    def identifying(self, lower: datetime | None, upper: datetime) -> Iterator[pa.RecordBatch]:
-        """Only the columns that say who the rows are about."""
-        return self.warehouse.batches(self.identifying_query(lower, upper))
+    def noticed(self, lower: datetime | None, upper: datetime) -> Iterator[pa.RecordBatch]:
+        """Only the columns of which all rows are looked at before any is sent."""
+        return self.warehouse.batches(self.noticed_query(lower, upper))
 
-    def identifying_query(self, lower: datetime | None, upper: datetime) -> Query:
+    def noticed_query(self, lower: datetime | None, upper: datetime) -> Query:
         """Its query."""
-        names = self.plan.identifying_columns
+        return self.narrow_query(lower, upper, self.plan.noticed_columns)
+
+    def surveying_query(self, lower: datetime | None, upper: datetime) -> Query:
+        """The query for these columns and those that a survey looks at."""
+        names = dict.fromkeys((*self.plan.noticed_columns, *surveyed_columns(self.plan, self.sync.stop_above)))
+        return self.narrow_query(lower, upper, tuple(names))
+
+    def narrow_query(self, lower: datetime | None, upper: datetime, names: Sequence[str]) -> Query:
+        """The query for some columns of rows that are not sent."""
         return window_query(self.sync, self.relation, self.columns, lower=lower, upper=upper, names=names, aligned=False)
 
 
 def open_source(sync: Sync, warehouse: Warehouse, now: datetime) -> Source:
     """The source of a sync. Raises ConfigError when the dataset is not there, or its columns are not what the sync needs."""
     read = relation(sync, warehouse.dialect)
-    columns = warehouse.columns(read)
+    with about("query" if sync.dataset is None else "dataset"):
+        columns = warehouse.columns(read)
     return Source(sync, warehouse, read, columns, plan_mapping(sync, columns, DIALECTS[warehouse.dialect], now), now)

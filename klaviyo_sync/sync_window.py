@@ -4,35 +4,40 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
+from functools import cache
 from itertools import chain
 
 import duckdb
 import pyarrow as pa
 
 from klaviyo_sync.core.clearing import clearing_fields
+from klaviyo_sync.core.column_types import ColumnType
 from klaviyo_sync.core.encoding import Encoder
+from klaviyo_sync.core.errors import HaltedError
 from klaviyo_sync.core.packing import MAX_PROFILES, Batch, import_envelope, pack
 from klaviyo_sync.core.profiles import prepare_rows
 from klaviyo_sync.core.reading import Rows
 from klaviyo_sync.core.reports import clear_lines, consent_lines, issue_lines, outcome_lines
 from klaviyo_sync.core.result import Result
 from klaviyo_sync.core.rivals import Rivals
-from klaviyo_sync.core.stopping import stop_if_absurd, stop_if_wiping
+from klaviyo_sync.core.stopping import Changes, Reason, Stop
+from klaviyo_sync.core.survey import Survey
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window
 from klaviyo_sync.engine import engine
-from klaviyo_sync.klaviyo.accounts import ListDetails
-from klaviyo_sync.klaviyo.clears import send_clears
+from klaviyo_sync.gate import Gate
+from klaviyo_sync.klaviyo.accounts import Account, ListDetails
+from klaviyo_sync.klaviyo.clears import Clears
 from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.consents import send_consent
 from klaviyo_sync.klaviyo.imports import import_batches
 from klaviyo_sync.klaviyo.jobs import prepare
 from klaviyo_sync.rejects import Rejects, RejectsFiles
 from klaviyo_sync.source import Source, open_source
+from klaviyo_sync.spool import Spool
 from klaviyo_sync.warehouses import Warehouse
 
 Log = Callable[[str], None]
@@ -42,8 +47,10 @@ Log = Callable[[str], None]
 class Report:
     """What a run did: a result per window key, and the rows of the whole dataset that no window can hold.
 
-    `opt_in` is the process that undated subscribes go through, None unless Klaviyo was asked. `notes` are the warehouse's, on how it
-    was read.
+    `account` is the one that the rows went into. `opt_in` is the process that undated subscribes go through, None unless Klaviyo was
+    asked. `notes` are the warehouse's, on how it was read. `types` are those of the columns. `stopped` windows stopped themselves and
+    have no result; `exceeded` are the limits over which others would have, had they not been let through. `changes` has what the windows
+    with a result changed, for those after them to be judged with.
     """
 
     results: dict[str, Result]
@@ -52,6 +59,11 @@ class Report:
     seconds: float
     opt_in: str | None = None
     notes: tuple[str, ...] = ()
+    account: Account | None = None
+    types: tuple[ColumnType, ...] = ()
+    stopped: Mapping[str, Stop] = field(default_factory=dict)
+    exceeded: Mapping[str, tuple[Reason, ...]] = field(default_factory=dict)
+    changes: Mapping[str, Changes] = field(default_factory=dict)
 
 
 def sync_windows(
@@ -64,34 +76,75 @@ def sync_windows(
     rejects: Rejects,
     log: Log,
     most: int = MAX_PROFILES,
+    before: Sequence[Changes] = (),
+    let_through: bool = False,
 ) -> Report:
     """The result of each window (adjoining, oldest first), read together and packed together.
 
-    A window whose result is not proven is not done. Raises ConfigError, Refused or Unavailable when the run broke; then no
-    window is. `most` is the number of profiles in one request.
+    A window whose result is not proven is not done. Nor is one that stopped itself: it has no result, and its neighbours go on. `most` is
+    the number of profiles in one request. `before` are the changes of the windows just before these, newest first; small windows are
+    judged together with them. `let_through` sends also what `stop_above` would stop.
+
+    Raises:
+        HaltedError: Every window stopped itself. Opt-outs that are not the reason are sent by then.
+        ConfigError, Refused, Unavailable: The run broke, and no window is done.
     """
     started = time.monotonic()
+    account = klaviyo.account()  # before anything is read: also a window without rows is imported into some account
+    rejects.store.probe()
     source = open_source(sync, warehouse, now)
     undated, future = source.rows_outside()
-    tally = Tally(windows)
+    warehouse.notes += source.present_time() if future else []
+    tally, survey = Tally(windows), Survey(len(windows), sync.stop_above)
     lists: dict[str, ListDetails] = {}
 
-    with engine() as connection, rejects.open(sync.name, [window.key for window in windows]) as files:
-        batches = pack(profiles(source, windows, connection, tally, files), import_envelope(sync.list_id), max_profiles=most)
-        for outcome in import_batches(klaviyo, once_ready(batches, klaviyo, sync, lists)):
+    @cache
+    def ready() -> None:
+        lists.update(prepare(klaviyo, sync.list_ids))
+
+    with engine() as connection, rejects.open(sync.name, [window.key for window in windows]) as files, Spool() as spool:
+        gate = Gate(sync, windows, tally, survey, klaviyo, ready, files, spool, before, let_through)
+        batches = pack(profiles(source, windows, connection, tally, files, gate=gate), import_envelope(sync.list_id), max_profiles=most)
+        for outcome in import_batches(klaviyo, once_ready(batches, ready)):
             tally.add_outcome(outcome)
             files.add(outcome_lines(outcome, sync))
+            clearing = list(clearing_fields(sync))
+            clears = Clears(klaviyo, outcome, clearing) if clearing else None
+            stopped = gate.stopped_by_clears(clears.by_window()) if clears else gate.stopped
             if sync.consent is not None:
-                consented = send_consent(klaviyo, outcome, sync.consent)
+                consented = send_consent(klaviyo, outcome, sync.consent, opt_outs_only=stopped)
                 tally.add_consent(consented)
                 files.add(consent_lines(consented, sync))
-            if clearing := clearing_fields(sync):
-                emptied = send_clears(klaviyo, outcome, list(clearing), partial(stop_if_wiping, sync.stop_above, tally))
+            if clears:
+                emptied = clears.send(without=stopped)
                 tally.add_clears(emptied)
                 files.add(clear_lines(emptied, sync))
             log(f"{len(outcome.rows):,} profiles answered for; {tally}")
         files.publish()
-    return Report(tally.results(), undated, future, time.monotonic() - started, opt_in(sync, lists), tuple(warehouse.notes))
+        rejects.remove_old(sync.name, now, log)
+    stops = gate.stops()
+    for key, stop in stops.items():
+        log(f"Window {key} stopped itself: {stop.text}.")
+    if len(stops) == len(windows):
+        raise HaltedError(f"The run stopped itself before it went on: {halted(stops)}.", stops)
+    return Report(
+        {key: result for key, result in tally.results().items() if key not in stops},
+        undated,
+        future,
+        time.monotonic() - started,
+        opt_in(sync, lists),
+        tuple(warehouse.notes),
+        account,
+        source.types,
+        stops,
+        {windows[position].key: reasons for position, reasons in gate.exceeded.items()},
+        gate.changes(),
+    )
+
+
+def halted(stops: Mapping[str, Stop]) -> str:
+    """Why windows stopped themselves, each by its key where there are several."""
+    return "; ".join(f"{key}: {stop.text}" if len(stops) > 1 else stop.text for key, stop in stops.items())
 
 
 def sync_window(sync: Sync, window: Window, warehouse: Warehouse, klaviyo: Klaviyo, *, now: datetime, rejects: Rejects, log: Log) -> Result:
@@ -100,26 +153,33 @@ def sync_window(sync: Sync, window: Window, warehouse: Warehouse, klaviyo: Klavi
 
 
 def profiles(
-    source: Source, windows: Sequence[Window], connection: duckdb.DuckDBPyConnection, tally: Tally, files: RejectsFiles
+    source: Source,
+    windows: Sequence[Window],
+    connection: duckdb.DuckDBPyConnection,
+    tally: Tally,
+    files: RejectsFiles,
+    *,
+    gate: Gate | None = None,
 ) -> Iterator[tuple[pa.Array, pa.Table]]:
-    """The profiles to pack, with their rows. Rejected rows and issues are counted and written down on the way."""
+    """The profiles to pack, with their rows, as far as the gate lets them on. Rejected rows and issues are counted and written down."""
     encoder = Encoder(connection)
 
     def pieces(rows: Rows) -> Iterator[tuple[pa.Array, pa.Table]]:
         ready = prepare_rows(rows, source.plan, encoder)
         tally.add_prepared(ready, rows.windows)
-        stop_if_absurd(source.sync.stop_above, tally)
         files.add(issue_lines(rows, ready.issues, ready.rejected, source.plan))
-        return ready.pieces()
+        return gate.pass_on(ready, rows.windows) if gate else ready.pieces()
 
-    return chain.from_iterable(map(pieces, source.newest(windows, Rivals(connection.cursor(), source.plan), tally)))
+    rivals = Rivals(connection.cursor(), source.plan)
+    yield from chain.from_iterable(map(pieces, source.newest(windows, rivals, tally, gate.survey if gate else None)))
+    if gate:
+        yield from gate.released()
 
 
-def once_ready(batches: Iterator[Batch], klaviyo: Klaviyo, sync: Sync, lists: dict[str, ListDetails]) -> Iterator[Batch]:
-    """The batches. Before the first, Klaviyo is asked whether key, account and `lists` are ready; without any, nothing is asked."""
-    for position, batch in enumerate(batches):
-        if position == 0:
-            lists.update(prepare(klaviyo, sync.list_ids))
+def once_ready(batches: Iterator[Batch], ready: Callable[[], None]) -> Iterator[Batch]:
+    """The batches. Before the first, Klaviyo is asked whether key, account and lists are ready; without any, no list is asked about."""
+    for batch in batches:
+        ready()
         yield batch
 
 

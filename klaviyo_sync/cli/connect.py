@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from datetime import datetime, timezone
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from rich.text import Text
 
 from klaviyo_sync.config import Connection, KlaviyoSettings, Project
 from klaviyo_sync.core.dialects import DIALECTS
-from klaviyo_sync.core.errors import ConfigError, KlaviyoSyncError
+from klaviyo_sync.core.errors import ConfigError, KlaviyoSyncError, about, safe_text
 from klaviyo_sync.core.mapping import plan_mapping
-from klaviyo_sync.core.query import Column, Query, Relation, extent_query, find_column, relation, window_query
+from klaviyo_sync.core.query import FAR_AWAY, Column, Query, Relation, extent_query, find_column, relation, window_query
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import windows
 from klaviyo_sync.klaviyo.accounts import Account, ListDetails
+from klaviyo_sync.rejects_store import Store
 from klaviyo_sync.source import Source
 from klaviyo_sync.warehouses import Warehouse
-
-FAR_AWAY = datetime(9000, 1, 1, tzinfo=timezone.utc)
 
 
 class Asks(Protocol):
@@ -33,6 +32,7 @@ class Asks(Protocol):
 
 OpenWarehouse = Callable[[Connection, str], Warehouse]
 OpenKlaviyo = Callable[[KlaviyoSettings], AbstractContextManager[Asks]]
+Located = Callable[[str], AbstractContextManager[None]]
 
 
 class Finding(NamedTuple):
@@ -49,46 +49,72 @@ class Finding(NamedTuple):
 
 
 def findings(project: Project, now: datetime, open_warehouse: OpenWarehouse, open_klaviyo: OpenKlaviyo) -> Iterator[Finding]:
-    """Every answer, warehouses first. A connection that no sync uses is not asked."""
+    """Every answer: first which Klaviyo account the key opens, then the warehouses', the place of the rejects files, the lists.
+
+    A connection that no sync uses is not asked.
+    """
+    answers = ask_klaviyo(project, open_klaviyo)
+    yield next(answers)
     for name, connection in project.connections.items():
         syncs = [sync for sync in project.syncs if sync.connection == name]
         if syncs:
-            yield from ask_warehouse(name, connection, syncs, now, open_warehouse)
-    yield from ask_klaviyo(project, open_klaviyo)
+            yield from ask_warehouse(name, connection, syncs, now, open_warehouse, located=project.located)
+    yield ask_rejects(project.rejects)
+    yield from answers
 
 
-def ask_warehouse(name: str, connection: Connection, syncs: list[Sync], now: datetime, open_warehouse: OpenWarehouse) -> Iterator[Finding]:
-    """A warehouse's answers about the datasets of these syncs."""
+def ask_rejects(folder: str) -> Finding:
+    """Whether the rejects files can be written: a probe file is written and removed."""
+    try:
+        Store(folder).probe()
+    except KlaviyoSyncError as error:
+        return Finding("rejects", folder, good=False, said=str(error))
+    return Finding("rejects", folder, good=True, said="a probe file was written and removed")
+
+
+def ask_warehouse(
+    name: str,
+    connection: Connection,
+    syncs: list[Sync],
+    now: datetime,
+    open_warehouse: OpenWarehouse,
+    *,
+    located: Located = nullcontext,
+) -> Iterator[Finding]:
+    """A warehouse's answers about the datasets of these syncs; `located` puts file and line before what is wrong with a sync's keys."""
     try:
         warehouse = open_warehouse(connection.resolved(), f"klaviyo-sync check {name}")
-    except KlaviyoSyncError as error:
-        yield Finding(name, "credentials", good=False, said=str(error))
+    except Exception as error:  # noqa: BLE001 - the other answers are worth having, whatever became of this one
+        yield Finding(name, "credentials", good=False, said=safe_text(error))
         return
     yield Finding(name, "credentials", good=True, said=f"connected to {connection.type}")
     try:
         for sync in syncs:
-            yield from ask_dataset(name, sync, now, warehouse)
+            yield from ask_dataset(name, sync, now, warehouse, located)
     finally:
         warehouse.close()
 
 
-def ask_dataset(name: str, sync: Sync, now: datetime, warehouse: Warehouse) -> Iterator[Finding]:
+def ask_dataset(name: str, sync: Sync, now: datetime, warehouse: Warehouse, located: Located = nullcontext) -> Iterator[Finding]:
     """A warehouse's answers about one sync's dataset: every column that is missing, else whether its newest window can be read."""
     try:
         read = relation(sync, warehouse.dialect)
-        columns = warehouse.columns(read)
-        faults = [fault for column in sync.columns() if (fault := missing(name, sync, column, columns))]
+        with located(sync.name), about("query" if sync.dataset is None else "dataset"):
+            columns = warehouse.columns(read)
+        faults = [fault for column in sync.columns() if (fault := missing(name, sync, column, columns, located))]
         yield from faults
         if not faults:
-            source = Source(sync, warehouse, read, columns, plan_mapping(sync, columns, DIALECTS[warehouse.dialect], now), now)
-            newest = newest_query(sync, read, columns, now)
+            with located(sync.name):
+                source = Source(sync, warehouse, read, columns, plan_mapping(sync, columns, DIALECTS[warehouse.dialect], now), now)
+                newest = newest_query(sync, read, columns, now)
             next(iter(warehouse.batches(newest)), None)
             yield Finding(name, sync.name, good=True, said=f"{len(sync.columns())} columns found, and rows can be read")
             yield Finding(name, f"{sync.name}: rows", good=True, said=extent(source))
             yield from (Finding(name, f"{sync.name}: {sync.modified_at.column}", good=True, said=said) for said in costs(source, newest))
+            warehouse.notes += source.present_time(whole=True)
             yield from (Finding(name, sync.name, good=True, said=note) for note in warehouse.notes)
-    except KlaviyoSyncError as error:
-        yield Finding(name, sync.name, good=False, said=str(error))
+    except Exception as error:  # noqa: BLE001 - as above
+        yield Finding(name, sync.name, good=False, said=safe_text(error))
 
 
 def extent(source: Source) -> str:
@@ -115,10 +141,11 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"
 
 
-def missing(name: str, sync: Sync, column: str, columns: Sequence[Column]) -> Finding | None:
+def missing(name: str, sync: Sync, column: str, columns: Sequence[Column], located: Located) -> Finding | None:
     """What is wrong with one column, if anything."""
     try:
-        find_column(column, columns, sync.dataset or "the query")
+        with located(sync.name), about(*sync.column_keys()[column]):
+            find_column(column, columns, sync.dataset or "the query")
     except ConfigError as error:
         return Finding(name, f"{sync.name}: {column}", good=False, said=str(error))
     return None
@@ -135,23 +162,22 @@ def ask_klaviyo(project: Project, open_klaviyo: OpenKlaviyo) -> Iterator[Finding
     """Klaviyo's answers about the key, and about every list that a sync names."""
     try:
         with open_klaviyo(project.klaviyo) as klaviyo:
-            account = klaviyo.account()
-            kind = "test account" if account.test_account else "account"
-            yield Finding("klaviyo", "api_key", good=True, said=f"{kind} {account.id} {account.name}".strip())
+            yield Finding("klaviyo", "api_key", good=True, said=str(klaviyo.account()))
             for list_id, syncs in lists_of(project).items():
-                yield ask_list(klaviyo, list_id, ", ".join(syncs))
-    except KlaviyoSyncError as error:
-        yield Finding("klaviyo", "api_key", good=False, said=str(error))
+                yield ask_list(klaviyo, list_id, syncs, project)
+    except Exception as error:  # noqa: BLE001 - as above
+        yield Finding("klaviyo", "api_key", good=False, said=safe_text(error))
 
 
-def ask_list(klaviyo: Asks, list_id: str, syncs: str) -> Finding:
+def ask_list(klaviyo: Asks, list_id: str, syncs: Sequence[str], project: Project) -> Finding:
     """Whether a list exists, and whether it asks people to confirm."""
-    about = f"list {list_id} ({syncs})"
+    which = f"list {list_id} ({', '.join(syncs)})"
     try:
-        found = klaviyo.list_details(list_id)
+        with project.located(syncs[0]):
+            found = klaviyo.list_details(list_id)
     except KlaviyoSyncError as error:
-        return Finding("klaviyo", about, good=False, said=str(error))
-    return Finding("klaviyo", about, good=True, said=f"{found.name}, {found.opt_in_process.replace('_', ' ')}")
+        return Finding("klaviyo", which, good=False, said=str(error))
+    return Finding("klaviyo", which, good=True, said=f"{found.name}, {found.opt_in_process.replace('_', ' ')}")
 
 
 def lists_of(project: Project) -> dict[str, list[str]]:
@@ -175,4 +201,4 @@ def open_klaviyo(settings: KlaviyoSettings) -> AbstractContextManager[Asks]:
     """The real Klaviyo account."""
     from klaviyo_sync.klaviyo.client import Klaviyo  # noqa: PLC0415 - not needed until somebody is asked
 
-    return Klaviyo(settings.api_key.reveal(), settings.base_url)
+    return Klaviyo(settings.api_key.reveal(), settings.base_url, account=settings.account)

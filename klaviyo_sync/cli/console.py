@@ -10,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 PLAIN_WIDTH = 160
+SHELL = "klaviyo_sync.shell"
+"""Key of the shell's variables, as they were before `.env` was read, in the context of a command."""
 
 
 def make_console(*, stderr: bool = False) -> Console:

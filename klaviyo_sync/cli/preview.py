@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from klaviyo_sync.cli.console import make_console, print_lines, print_table
+from klaviyo_sync.cli.console import SHELL, make_console, print_lines, print_table
 from klaviyo_sync.config import Project, load
 from klaviyo_sync.core.consent_reasons import ALL_CODES
 from klaviyo_sync.core.errors import ConfigError
@@ -52,7 +52,7 @@ WOULD = {
 @click.pass_context
 def preview(ctx: click.Context, sync: str, key: str, *, ask: int, examples: bool) -> None:
     """Show what the window KEY of SYNC would send: profiles, new ones among them, issues, consent, requests, minutes. Nothing is sent."""
-    project = load(ctx.obj)
+    project = load(ctx.obj, shell=ctx.meta[SHELL])
     found = project.sync(sync)
     if found is None:
         names = [one.name for one in project.syncs]
@@ -60,14 +60,17 @@ def preview(ctx: click.Context, sync: str, key: str, *, ask: int, examples: bool
         raise click.BadParameter(f"there is no sync {sync}; {f'did you mean {near[0]}?' if near else 'there are: ' + ', '.join(names)}")
     chosen = window(found, key)
     console = make_console()
-    previewed = read(project, found, chosen, ask, make_console(stderr=True))
+    with client(project, ask) as klaviyo:
+        if klaviyo is not None:
+            print_lines(console, [f"Klaviyo at {project.klaviyo.base_url}: {klaviyo.account()}"])
+        previewed = read(project, found, chosen, klaviyo, ask=ask, console=make_console(stderr=True))
     show(console, found, chosen, previewed)
     if examples:
         print_lines(console, previewed.examples)
     ctx.exit(1 if found.tolerance.rejected.exceeded_by(previewed.result.rejected, previewed.result.read) else 0)
 
 
-def read(project: Project, sync: Sync, chosen: Window, ask: int, console: Console) -> Preview:
+def read(project: Project, sync: Sync, chosen: Window, klaviyo: Klaviyo | None, *, ask: int, console: Console) -> Preview:
     """The preview, with a count of the rows on a terminal while they are read."""
     from klaviyo_sync.preview_window import preview_window  # noqa: PLC0415 - pandas and the warehouse's driver
     from klaviyo_sync.warehouses import connect  # noqa: PLC0415
@@ -76,7 +79,7 @@ def read(project: Project, sync: Sync, chosen: Window, ask: int, console: Consol
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("rows", total=None)
         warehouse = connect(project.connections[sync.connection].resolved(os.environ), f"klaviyo_sync preview {sync.name} {chosen.key}")
-        with closing(warehouse), client(project, ask) as klaviyo:
+        with closing(warehouse), project.located(sync.name):
             now = datetime.now(timezone.utc)
             return preview_window(sync, chosen, warehouse, klaviyo, ask=ask, now=now, seen=lambda rows: progress.advance(task, rows))
 
@@ -93,7 +96,7 @@ def client(project: Project, ask: int) -> Iterator[Klaviyo | None]:
         key = project.klaviyo.api_key.reveal()
     except ConfigError as error:
         raise ConfigError(f"{error}; or ask Klaviyo nothing: --ask 0") from None
-    with Klaviyo(key, project.klaviyo.base_url) as klaviyo:
+    with Klaviyo(key, project.klaviyo.base_url, account=project.klaviyo.account) as klaviyo:
         yield klaviyo
 
 

@@ -36,5 +36,3 @@ def sandbox(*, port: int, api_key: str, time_scale: float, no_limits: bool) -> N
             threading.Event().wait()
     except OSError as error:
         raise click.ClickException(f"port {port} cannot be used: {error.strerror or error}") from None
-    except KeyboardInterrupt:
-        return

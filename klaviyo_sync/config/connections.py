@@ -5,26 +5,22 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
-from urllib.parse import urlsplit
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema
 
+from klaviyo_sync.config.addresses import DEFAULT_BASE_URL, check_address, check_base_url
 from klaviyo_sync.config.env import Env, Revealed, Secret
 from klaviyo_sync.config.problems import Problems
 from klaviyo_sync.config.translation import translate
 from klaviyo_sync.core.faults import Fault, Model
 
-DEFAULT_BASE_URL = "https://a.klaviyo.com"
 IN_MEMORY = (":memory:", "md:", "motherduck:")
 PORTS = 65_535
 # https://docs.cloud.google.com/bigquery/docs/labels-intro
 LABEL_LENGTH = 63
 LABEL = rf"[\w-]{{0,{LABEL_LENGTH}}}"
-
-C = TypeVar("C", bound="WarehouseConnection")
 
 
 def text(value: object) -> object:
@@ -75,33 +71,19 @@ def label_key(value: object) -> object:
 
 def check_endpoint(value: object) -> object:
     """The address itself, when a login may be sent there, or the variable that holds it."""
+    if isinstance(value, Env):
+        return value
     try:
-        return check_base_url(value)
+        return check_address(value)
     except ValueError:
         raise ValueError("expected an address that begins with https://; plain http only for this machine") from None
 
 
-def check_base_url(value: object) -> object:
-    """The address itself, without a slash at its end, when a key may be sent there."""
-    if isinstance(value, Env):
+def account_id(value: object) -> str:
+    """The id of a Klaviyo account."""
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9]+", value, re.ASCII):
         return value
-    try:
-        parts = urlsplit(str(value))
-        host = parts.hostname or ""
-        well_formed = bool(host) and (parts.port is None or parts.port > 0) and not (parts.query or parts.fragment or parts.username)
-    except ValueError:
-        well_formed, parts, host = False, urlsplit(""), ""
-    if well_formed and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
-        return str(value).rstrip("/")
-    raise ValueError(f"expected an address such as {DEFAULT_BASE_URL}; plain http only for this machine, such as http://127.0.0.1:8080")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    raise ValueError("expected the id of a Klaviyo account, six letters and digits such as AbC123 (digits alone stand in quotes)")
 
 
 Text = Annotated[Any, BeforeValidator(text), WithJsonSchema({"type": "string", "minLength": 1})]
@@ -111,6 +93,7 @@ Protocol = Annotated[Any, BeforeValidator(protocol), WithJsonSchema({"enum": ["h
 Endpoint = Annotated[Any, BeforeValidator(check_endpoint), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
 LabelKey = Annotated[str, BeforeValidator(label_key), WithJsonSchema({"type": "string", "maxLength": LABEL_LENGTH})]
 LabelText = Annotated[Any, BeforeValidator(label_text), WithJsonSchema({"type": "string", "maxLength": LABEL_LENGTH})]
+AccountId = Annotated[str, BeforeValidator(account_id), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9]+$"})]
 BaseUrl = Annotated[str, BeforeValidator(check_base_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
 
 
@@ -120,8 +103,13 @@ class KlaviyoSettings(Model):
     api_key: Secret = Field(description="Private API key, as {env: NAME}.")
     base_url: BaseUrl = Field(
         default=DEFAULT_BASE_URL,
-        description="Klaviyo's address, or the sandbox's; https, or plain http on this machine.",
+        description="Klaviyo's address, or the sandbox's; https, or plain http on this machine. KLAVIYO_BASE_URL counts before it.",
         examples=[DEFAULT_BASE_URL],
+    )
+    account: AccountId | None = Field(
+        default=None,
+        description="Id of the account that the key must open; with the key of another account nothing is sent.",
+        examples=["AbC123"],
     )
 
 
@@ -131,7 +119,7 @@ class WarehouseConnection(Model):
     files: ClassVar[tuple[str, ...]] = ()
     name: str
 
-    def resolved(self: C, environ: Mapping[str, str] | None = None) -> C:  # noqa: PYI019 (typing.Self is younger than Python 3.10)
+    def resolved(self, environ: Mapping[str, str] | None = None) -> Self:
         """The same connection with the values of its variables; secrets are texts whose repr hides them.
 
         Raises ConfigError, with one line for each, when variables are not set or hold what they must not.
@@ -164,7 +152,7 @@ class WarehouseConnection(Model):
 
     def from_variable(self, key: str, value: str, env: Env) -> str:
         """The value of a variable; a path is relative to the file that names the variable."""
-        return beside(env.file.parent, value) if key in self.files else value
+        return beside(env.folder, value) if key in self.files else value
 
 
 class DuckDBConnection(WarehouseConnection):
@@ -187,11 +175,11 @@ class SnowflakeConnection(WarehouseConnection):
     type: Literal["snowflake"] = "snowflake"
     account: Text = Field(description="Account identifier, such as orgname-accountname.")
     user: Text = Field(description="User, best of type SERVICE.")
-    private_key: Secret | None = Field(default=None, description="Private key: PEM, or base64 of it.")
+    private_key: Secret | None = Field(default=None, description="Private key: PEM, or base64 of it or of its DER form.")
     private_key_path: Text | None = Field(
-        default=None, description="File with the private key (PEM), relative to the folder of klaviyo_sync.yaml."
+        default=None, description="File with the private key (PEM or DER), relative to the folder of klaviyo_sync.yaml."
     )
-    private_key_password: Secret | None = Field(default=None, description="Password of the private key.")
+    private_key_password: Secret | None = Field(default=None, description="Password of an encrypted private key.")
     password: Secret | None = Field(default=None, description="Password; a private key is better.")
     token: Secret | None = Field(default=None, description="OAuth or programmatic access token.")
     authenticator: Text | None = Field(default=None, description="Snowflake's authenticator, such as oauth or externalbrowser.")

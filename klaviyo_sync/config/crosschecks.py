@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import get_args
 
@@ -13,6 +14,7 @@ from klaviyo_sync.config.document import Document
 from klaviyo_sync.config.problems import Problems, shown
 from klaviyo_sync.core.attributes import IDENTIFIERS
 from klaviyo_sync.core.consent_words import Meaning
+from klaviyo_sync.core.dialects import DIALECTS
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.frequencies import frequency
 from klaviyo_sync.core.nearest import did_you_mean
@@ -22,6 +24,7 @@ from klaviyo_sync.core.windows import ticks
 
 MANY_WINDOWS = 50_000
 SAMPLE = timedelta(days=28)
+IN_QUOTES = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 
 
 def check_connections(pairs: Iterable[tuple[Document, Sync | None]], names: frozenset[str] | None, file: Path, problems: Problems) -> None:
@@ -33,16 +36,45 @@ def check_connections(pairs: Iterable[tuple[Document, Sync | None]], names: froz
             problems.add(document.path, document.mark(("connection",)), ("connection",), f"found {shown(wanted)}, {expected}")
 
 
+def check_names(pairs: Iterable[tuple[Document, Sync | None]], problems: Problems) -> None:
+    """No two names differ by an underscore in front: Dagster's job of the one is called as the op of the other."""
+    documents = {document.path.stem: document for document, _ in pairs}
+    for name, document in documents.items():
+        if name.startswith("_") and (other := documents.get(name[1:])) is not None:
+            problems.add(document.path, None, (), f"the name differs from {other.path.name} by an underscore in front alone: rename one")
+
+
 def check_relations(pairs: Iterable[tuple[Document, Sync | None]], connections: Mapping[str, Connection], problems: Problems) -> None:
     """Every dataset is a name, and every query a SELECT, that its warehouse understands."""
     for document, sync in pairs:
         if sync is None or sync.connection not in connections:
             continue
+        dialect = connections[sync.connection].type
+        swallowed = swallowed_line(document.folded.get(("query",), ""), sync.query or "", DIALECTS[dialect].comment)
+        if swallowed is not None:
+            comment, line = swallowed
+            message = f"YAML joins these lines, so that the comment {comment} swallows the next line, {line}: write the query as query: |"
+            problems.add(document.path, document.mark(("query",)), ("query",), message)
+            continue
         try:
-            relation(sync, connections[sync.connection].type)
+            relation(sync, dialect)
         except ConfigError as error:
             key = ("query",) if sync.dataset is None else ("dataset",)
             problems.add(document.path, document.mark(key), key, str(error))
+
+
+def swallowed_line(written: str, query: str, comment: str) -> tuple[str, str] | None:
+    """A comment and the line of SQL behind it that became a part of it when YAML joined the lines; None when there is none.
+
+    `written` is the text as it stands in the file, `comment` a regular expression for what begins a comment to the end of a line.
+    """
+    lines = [line.strip() for line in written.splitlines() if line.strip()]
+    for line, following in pairwise(lines):
+        bare = IN_QUOTES.sub(lambda quoted: "." * len(quoted[0]), line)
+        begins = re.search(comment, bare)
+        if begins and not re.match(comment, following) and f"{line[begins.start() :]} {following}" in query:
+            return shown(line[begins.start() :]), shown(following)
+    return None
 
 
 def check_shared_names(documents: Iterable[Document], problems: Problems) -> None:

@@ -42,11 +42,15 @@ for name, pattern, first in IMPLICIT:
 
 @dataclass
 class Document:
-    """One file: its value as plain Python, and where each key path stands. `faulty` when a problem was found while reading it."""
+    """One file: its value as plain Python, and where each key path stands. `faulty` when a problem was found while reading it.
+
+    `folded` are the texts whose lines YAML joins (`>`, or no sign at all), as the file has them.
+    """
 
     path: Path
     value: dict[str, Any] = field(default_factory=dict)
     marks: dict[KeyPath, Mark] = field(default_factory=dict)
+    folded: dict[KeyPath, str] = field(default_factory=dict)
     faulty: bool = False
 
     def mark(self, key: KeyPath) -> Mark | None:
@@ -145,6 +149,9 @@ class Reader:
                 continue
             self.result.marks[path] = place(key_node)
             found[name] = self.plain(value_node, path)
+            start, end = value_node.start_mark, value_node.end_mark
+            if isinstance(value_node, ScalarNode) and value_node.style != "|" and end.line > start.line:
+                self.result.folded[path] = start.buffer[start.pointer : end.pointer]
         return found
 
     def is_mapping(self, key: KeyPath) -> bool:
@@ -157,7 +164,7 @@ class Reader:
         """The Env of a `{env: NAME}`."""
         value = node.value[0][1]
         if isinstance(value, ScalarNode) and VARIABLE.fullmatch(value.value):
-            return Env(value.value, self.result.path, place(node), key)
+            return Env(value.value, self.result.path, place(node), key, self.result.path.parent.absolute())
         return self.fault(node, key, "expected {env: NAME} with the name of an environment variable: letters, digits and underscores")
 
 

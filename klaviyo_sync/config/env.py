@@ -27,12 +27,13 @@ SCHEMA: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class Env:
-    """A variable of the environment, and where the file names it."""
+    """A variable of the environment, and where the file names it. `folder` is the file's, as an absolute path."""
 
     name: str
     file: Path
     mark: Mark
     key: KeyPath
+    folder: Path
 
     def read(self, environ: Mapping[str, str] | None = None) -> str:
         """The variable's value. Raises ConfigError when it is not set or empty."""

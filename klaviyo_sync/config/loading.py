@@ -10,12 +10,15 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from klaviyo_sync.config.addresses import read_base_url, refuse_overruled_sandbox
 from klaviyo_sync.config.connections import TYPES, Connection, KlaviyoSettings, beside
-from klaviyo_sync.config.crosschecks import check_connections, check_relations, check_shared_names, notes
+from klaviyo_sync.config.crosschecks import check_connections, check_names, check_relations, check_shared_names, notes
 from klaviyo_sync.config.document import Document, each_env, read
 from klaviyo_sync.config.env import Env
 from klaviyo_sync.config.problems import KeyPath, Problems, dotted, shown
 from klaviyo_sync.config.project import Project, Source
+from klaviyo_sync.config.rejects import RejectsSettings
+from klaviyo_sync.config.shell_environment import shell_environment
 from klaviyo_sync.config.translation import key_path, translate, unknown_keys
 from klaviyo_sync.core.nearest import did_you_mean
 from klaviyo_sync.core.sync import NAME, Sync
@@ -31,10 +34,18 @@ SYNC_MAPPINGS: frozenset[KeyPath] = frozenset(((), ("profile",), ("properties",)
 M = TypeVar("M", bound=BaseModel)
 
 
-def load(path: Path | None = None, environ: Mapping[str, str] | None = None, now: datetime | None = None) -> Project:
+def load(
+    path: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    now: datetime | None = None,
+    *,
+    shell: Mapping[str, str] | None = None,
+) -> Project:
     """The project configured in `path`, else in the file that KLAVIYO_SYNC_CONFIG names, else in ./klaviyo_sync.yaml.
 
-    `now` is what the notes are counted to. Raises ConfigError with every problem of every file, one a line.
+    `now` is what the notes are counted to. Paths in it are absolute, so that a later change of the working directory does not move them.
+    Raises ConfigError with every problem of every file, one a line; also when the environment `shell`, from before `.env` was read,
+    names a sandbox that `.env` has replaced by a remote address.
     """
     known = os.environ if environ is None else environ
     found = path or Path(known.get(VARIABLE) or FILE)
@@ -45,18 +56,22 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None, now
         problems.add(found, None, (), f"there is no such file: make it, or name another one in {VARIABLE}")
         problems.raise_any()
     document = read(found, problems, PROJECT_MAPPINGS)
-    klaviyo, connections, rejects = read_project(document, problems, known) if document else (None, {}, "")
+    klaviyo, told, connections, rejects = read_project(document, problems, known) if document else (None, (), {}, RejectsSettings())
     names = document.value.get("connections") if document else None
     pairs = read_syncs(found.parent / FOLDER, problems, known)
     check_connections(pairs, frozenset(names) if isinstance(names, dict) else None, found, problems)
+    check_names(pairs, problems)
     check_relations(pairs, connections, problems)
     check_shared_names([read_document for read_document, _ in pairs], problems)
     problems.raise_any()
     if klaviyo is None:
         raise AssertionError("a configuration without problems has its Klaviyo settings")
+    if environ is None:
+        refuse_overruled_sandbox(klaviyo.base_url, shell_environment() if shell is None else shell)
     syncs = tuple(sync for _, sync in pairs if sync is not None)
     sources = {read_document.path.stem: source(read_document) for read_document, _ in pairs}
-    return Project(found, klaviyo, connections, syncs, rejects, sources, tuple(notes(syncs, now or datetime.now(timezone.utc))))
+    every_note = (*told, *notes(syncs, now or datetime.now(timezone.utc)))
+    return Project(found, klaviyo, connections, syncs, rejects.folder, rejects.keep, sources, every_note)
 
 
 def source(document: Document) -> Source:
@@ -66,37 +81,49 @@ def source(document: Document) -> Source:
 
 def read_project(
     document: Document, problems: Problems, environ: Mapping[str, str]
-) -> tuple[KlaviyoSettings | None, dict[str, Connection], str]:
-    """The parts of klaviyo_sync.yaml; what is missing from them is among the problems."""
+) -> tuple[KlaviyoSettings | None, tuple[str, ...], dict[str, Connection], RejectsSettings]:
+    """The account with notes about it, the connections and the rejects settings; what is missing from them is among the problems."""
     value = document.value
     for key in value:
         if key not in PROJECT_KEYS:
             hint = did_you_mean(key, PROJECT_KEYS) or f"; expected {', '.join(PROJECT_KEYS)}"
             problems.add(document.path, document.mark((key,)), (key,), f"unknown key{hint}")
-    klaviyo = read_klaviyo(document, problems, environ)
+    klaviyo, told = read_klaviyo(document, problems, environ)
     connections = read_connections(document, problems)
-    rejects = value.get("rejects") or "rejects"
-    if isinstance(rejects, Env):
-        rejects = resolved(rejects, document, problems, environ) or "rejects"
-    if not isinstance(rejects, str):
-        problems.add(document.path, document.mark(("rejects",)), ("rejects",), f"found {shown(rejects)}, expected a folder or an address")
-        rejects = ""
-    return klaviyo, connections, beside(document.path.parent, rejects)
+    return klaviyo, told, connections, read_rejects(document, problems, environ)
 
 
-def read_klaviyo(document: Document, problems: Problems, environ: Mapping[str, str]) -> KlaviyoSettings | None:
-    """The account's settings. A base_url whose variable is not set is the default."""
+def read_rejects(document: Document, problems: Problems, environ: Mapping[str, str]) -> RejectsSettings:
+    """Where the rejects files go: a folder or an address, or a mapping with `folder` and `keep`."""
+    given = document.value.get("rejects") or "rejects"
+    parts = dict(given) if isinstance(given, dict) else {"folder": given}
+    at: KeyPath = ("rejects",) if isinstance(given, dict) else ()
+    for key, part in parts.items():
+        if isinstance(part, Env):
+            parts[key] = resolved(part, document, problems, environ) or "1d"
+    if not isinstance(given, dict) and not isinstance(parts["folder"], str):
+        mark = document.mark(("rejects",))
+        problems.add(document.path, mark, ("rejects",), f"found {shown(given)}, expected a folder, an address, or a mapping with folder")
+        return RejectsSettings()
+    read = validated(RejectsSettings, parts, document, problems, at=at) or RejectsSettings()
+    return read.model_copy(update={"folder": beside(document.path.parent.absolute(), read.folder)})
+
+
+def read_klaviyo(document: Document, problems: Problems, environ: Mapping[str, str]) -> tuple[KlaviyoSettings | None, tuple[str, ...]]:
+    """The account's settings, and notes about them. An account whose variable is not set is an error."""
     value = document.value.get("klaviyo")
     if not isinstance(value, dict):
         found = f"found {shown(value)}, " if "klaviyo" in document.value else "is missing: "
         problems.add(
             document.path, document.mark(("klaviyo",)), ("klaviyo",), f"{found}expected a mapping with api_key and, optionally, base_url"
         )
-        return None
-    base_url = value.get("base_url")
-    base_url = environ.get(base_url.name) if isinstance(base_url, Env) else base_url
-    plain = {key: part for key, part in value.items() if key != "base_url"} | ({"base_url": base_url} if base_url else {})
-    return validated(KlaviyoSettings, plain, document, problems, at=("klaviyo",))
+        return None, ()
+    address, note = read_base_url(document, problems, environ)
+    plain = {**value, "base_url": address}
+    if isinstance(account := plain.get("account"), Env):
+        plain["account"] = resolved(account, document, problems, environ)
+    settings = validated(KlaviyoSettings, plain, document, problems, at=("klaviyo",))
+    return settings, (note,) if note else ()
 
 
 def read_connections(document: Document, problems: Problems) -> dict[str, Connection]:
@@ -122,7 +149,7 @@ def read_connections(document: Document, problems: Problems) -> dict[str, Connec
                 document.path, document.mark((*at, "type")), (*at, "type"), f"{found}expected {', '.join(TYPES)}{did_you_mean(kind, TYPES)}"
             )
         elif connection := validated(TYPES[kind], part, document, problems, at=at, given={"name": name}):
-            connections[name] = placed(connection, document.path.parent)
+            connections[name] = placed(connection, document.path.parent.absolute())
     return connections
 
 

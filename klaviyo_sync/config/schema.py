@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from klaviyo_sync.config import env
 from klaviyo_sync.config.connections import TYPES, KlaviyoSettings
+from klaviyo_sync.config.rejects import RejectsSettings
 from klaviyo_sync.core.attributes import ATTRIBUTES
 from klaviyo_sync.core.reserved import DISPLAY_NAMES, KLAVIYO_ONLY
 from klaviyo_sync.core.sync import Sync
@@ -41,6 +42,7 @@ def sync_schema() -> Schema:
 def project_schema() -> Schema:
     """The JSON Schema of klaviyo_sync.yaml."""
     klaviyo, definitions = described(KlaviyoSettings)
+    rejects, _ = described(RejectsSettings)
     connections = []
     for kind, model in TYPES.items():
         connection, more = described(model, "name")
@@ -65,8 +67,8 @@ def project_schema() -> Schema:
                 },
             },
             "rejects": {
-                "anyOf": [{"type": "string"}, ENV],
-                "description": "Folder or address (s3://, gs://) of the rejects files.",
+                "anyOf": [{"type": "string"}, ENV, rejects],
+                "description": "Folder or address (s3://, gs://, az://) of the rejects files, or a mapping that adds `keep`.",
                 "default": "rejects",
             },
         },

@@ -12,7 +12,7 @@ from typing import Literal
 # What stands before the name of a custom property in a path: `properties.Tier`.
 PROPERTY = "properties."
 
-Kind = Literal["email", "phone", "identifier", "text", "locale", "url", "latitude", "longitude", "timezone", "ip"]
+Kind = Literal["email", "phone", "identifier", "text", "locale", "url", "latitude", "longitude", "timezone", "ip", "zip"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ ATTRIBUTES: dict[str, Attribute] = {
         Attribute("location.city", "text", "City."),
         Attribute("location.country", "text", "Country."),
         Attribute("location.region", "text", "State, province or region."),
-        Attribute("location.zip", "text", "Postal code; always sent as text, so that leading zeros stay."),
+        Attribute("location.zip", "zip", "Postal code; always sent as text, so that leading zeros stay."),
         Attribute("location.latitude", "latitude", "Degrees between -90 and 90."),
         Attribute("location.longitude", "longitude", "Degrees between -180 and 180."),
         Attribute("location.timezone", "timezone", "IANA time zone, such as Europe/Berlin."),

@@ -36,6 +36,16 @@ def zoneless_column(channel: Channel) -> str:
     return f"{CONSENT}{channel}_zoneless"
 
 
+def by_meaning(stated: Mapping[Channel, np.ndarray], window: int) -> tuple[dict[Channel, int], dict[Channel, int]]:
+    """The subscribes and the opt-outs of a window by channel.
+
+    `stated` has counts by channel: a line per window, a column per entry of MEANINGS.
+    """
+    subscribes: dict[Channel, int] = {channel: int(counts[window, 0]) for channel, counts in stated.items()}
+    unsubscribes: dict[Channel, int] = {channel: int(counts[window, 1]) for channel, counts in stated.items()}
+    return subscribes, unsubscribes
+
+
 def stated_channels(rows: pa.Table) -> tuple[Channel, ...]:
     """The channels that a batch's rows can state something for."""
     return tuple(channel for channel in CHANNELS if stated_column(channel) in rows.column_names)

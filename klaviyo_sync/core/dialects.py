@@ -11,9 +11,6 @@ from sqlglot import exp
 
 Kind = Literal["text", "integer", "decimal", "float", "boolean", "date", "time", "instant", "wall", "list", "json", "binary"]
 
-# White space that surrounds values in real tables, no-break and zero-width characters among it.
-BLANKS = " \t\n\r\v\f\u00a0\u200b\ufeff"
-
 
 @dataclass(frozen=True)
 class Dialect:
@@ -21,7 +18,9 @@ class Dialect:
 
     `kinds` maps a regular expression over the warehouse's own type names to our kinds, first match wins. `to_json` writes a
     column of a given type as JSON text. `read_as_text` are the types that the warehouse must write as text, as Arrow would lose
-    a part of them. `microseconds` are those since 1970 of a moment or date; a wall clock's as if it were that of UTC.
+    a part of them. `microseconds` are those since 1970 of a moment or date; a wall clock's as if it were that of UTC. `bare_name` is a
+    regular expression for a part of a name that needs no `quote`s; `quotes_whole_names` when those may stand around dots. `comment` is what
+    begins a comment to the end of a line, as a regular expression.
     """
 
     name: str
@@ -31,6 +30,11 @@ class Dialect:
     microseconds: Callable[[exp.Expr], exp.Expr]
     folds_to_upper_case: bool = False
     illegal_in_names: str = r"\x00"
+    quote: str = '"'
+    bare_name: str = r"[^\W\d][\w$]*"
+    quotes_whole_names: bool = False
+    name_shape: str = "[database.]schema.table"
+    comment: str = "--"
     read_as_text: str = r"(?!)"
 
     def kind(self, type_name: str) -> Kind | None:
@@ -108,6 +112,8 @@ DIALECTS: dict[str, Dialect] = {
             to_json=snowflake_json,
             microseconds=lambda column: function("DATE_PART", exp.var("EPOCH_MICROSECOND"), column),
             folds_to_upper_case=True,
+            bare_name=r"[A-Za-z_][A-Za-z0-9_$]*",
+            comment="--|//",
         ),
         Dialect(
             name="bigquery",
@@ -132,6 +138,11 @@ DIALECTS: dict[str, Dialect] = {
             read_as_text=r"(INTERVAL|BIGNUMERIC)\b",
             # GoogleSQL has no escape for these inside back-quoted names.
             illegal_in_names=r"[`\\\x00-\x1f]",
+            quote="`",
+            bare_name=r"\w+(?:-\w+)*",
+            quotes_whole_names=True,
+            name_shape="[project.]dataset.table",
+            comment="--|#",
         ),
     )
 }

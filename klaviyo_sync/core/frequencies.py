@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -14,6 +14,7 @@ from klaviyo_sync.core.nearest import did_you_mean
 
 FIELDS = 5
 PLAIN_CRON = re.compile(r"[0-9A-Za-z*,/-]+")
+FIRST_SAMPLED, YEARS_SAMPLED = date(2023, 1, 1), 18  # long enough for three leap days in a row
 DAYS_IN_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
@@ -95,6 +96,20 @@ def calendar(cron: str) -> Calendar:
 def frequency(name: str) -> Frequency:
     """The catalogue's frequency, or one for a cron string."""
     return FREQUENCIES.get(name) or Frequency(name, "%Y-%m-%d-%H:%M")
+
+
+@lru_cache(maxsize=128)
+def three_windows(name: str) -> timedelta:
+    """The longest time that three windows in a row take, in whole days: three weeks for weekly, 92 days for monthly. At least 3 days.
+
+    Raises ValueError for what is no frequency.
+    """
+    found = frequency(name).calendar
+    if found.days is found.months is found.weekdays is None:
+        return timedelta(days=3)
+    days = (FIRST_SAMPLED + timedelta(days=number) for number in range(YEARS_SAMPLED * 366))
+    named = [day for day in days if found.holds(day.month, day.day, day.isoweekday() % 7)]
+    return max(later - earlier for earlier, later in zip(named, named[3:], strict=False))
 
 
 def check_frequency(value: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -12,20 +12,28 @@ import pandas as pd
 import pyarrow as pa
 
 from klaviyo_sync.core.attributes import ATTRIBUTES, PROPERTY
-from klaviyo_sync.core.cleaning import Cleaned, cleaner_for_attribute, cleaner_for_phone, cleaner_for_property
+from klaviyo_sync.core.cleaning import (
+    NO_ORDERS,
+    Cleaned,
+    DayOrders,
+    cleaner_for_attribute,
+    cleaner_for_phone,
+    cleaner_for_property,
+    cleaner_for_written_dates,
+    orders_in,
+)
 from klaviyo_sync.core.cleaning.cells import Form
 from klaviyo_sync.core.clearing import clearing_fields, packed
 from klaviyo_sync.core.consent import ConsentTarget, Statements, state
 from klaviyo_sync.core.consent_result import BIRTH
 from klaviyo_sync.core.dialects import Dialect, Kind
-from klaviyo_sync.core.errors import ConfigError
+from klaviyo_sync.core.errors import ConfigError, about
 from klaviyo_sync.core.frames import arrow, frame_with, true_at
+from klaviyo_sync.core.issue_frames import issue_frame
 from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.query import Column, find_column, modified_kind
 from klaviyo_sync.core.sync import Channel, ConsentField, PropertyField, Sync
-
-ISSUE_COLUMNS = ("row", "column", "code", "message")
 
 
 @dataclass(frozen=True)
@@ -33,13 +41,15 @@ class Target:
     """One mapped column: where it comes from, where it goes, and how its cells are cleaned.
 
     `path` is an attribute (`location.city`) or `properties.` and the name of a custom property. `companion` is a second
-    column that the cleaner reads, the country of a phone number.
+    column that the cleaner reads, the country of a phone number. `written_dates`: whether the cells are dates in texts, whose cleaner
+    also takes the day orders of the column.
     """
 
     path: str
     column: str
     clean: Callable[..., Cleaned]
     companion: str | None = None
+    written_dates: bool = False
 
     @property
     def identifier(self) -> bool:
@@ -52,6 +62,8 @@ class Plan:
     """How rows become profiles in one run: a target per mapped column, the consent columns, `modified_at`, and what now is.
 
     `birth` is the date of birth that goes beside consent, not into the profile; `clearing` are the columns whose NULLs clear a field.
+    `columns` are all columns that are read, each once, as the YAML first spells it. `orders` are the day orders of columns with
+    dates in texts, known once their rows were noticed.
     """
 
     targets: tuple[Target, ...]
@@ -62,71 +74,106 @@ class Plan:
     now: datetime
     birth: Target | None = None
     clearing: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    orders: Mapping[str, DayOrders] = field(default_factory=dict)
 
     @property
-    def identifying_columns(self) -> tuple[str, ...]:
-        """The columns that say who a row is about, and when it was changed."""
+    def noticed_columns(self) -> tuple[str, ...]:
+        """The columns of which all rows are looked at before any is sent: who a row is about, when it was changed, dates in texts."""
         named = [name for target in self.identifiers for name in (target.column, target.companion) if name is not None]
-        return tuple(dict.fromkeys([*named, self.modified_at]))
+        return tuple(dict.fromkeys([*named, *self.columns_with_written_dates, self.modified_at]))
+
+    @property
+    def columns_with_written_dates(self) -> tuple[str, ...]:
+        """The columns whose dates are texts."""
+        targets = (*self.targets, *(() if self.birth is None else (self.birth,)))
+        return tuple(dict.fromkeys(target.column for target in targets if target.written_dates))
 
     @property
     def identifiers(self) -> tuple[Target, ...]:
         """The targets that identify a profile."""
         return tuple(target for target in self.targets if target.identifier)
 
+    def noticing(self, frame: pd.DataFrame) -> Plan:
+        """The plan with the day orders that some more rows show."""
+        shown = {name: self.orders.get(name, NO_ORDERS) | orders_in(arrow(frame[name])) for name in self.columns_with_written_dates}
+        return replace(self, orders=shown) if shown else self
+
 
 def plan_mapping(sync: Sync, columns: Sequence[Column], dialect: Dialect, now: datetime) -> Plan:
     """The plan for a sync over the columns that its dataset really has. Raises ConfigError for columns that cannot be sent."""
     where = sync.dataset or "the query"
+    spelled: dict[str, str] = {}  # each name in the YAML, and the first one there of the same column: `email` for EMAIL as well
+    names: dict[Column, str] = {}
 
-    def kind_of(name: str, goes_to: str) -> Kind:
+    def column_of(name: str) -> Column:
         column = find_column(name, columns, where)
-        kind = dialect.kind(column.type)
-        if kind is None or kind == "binary":
-            raise ConfigError(
-                f"{goes_to}: column {name!r} of {where} is {column.type}, which JSON cannot hold; select it as text in a query."
-            )
-        return kind
+        spelled[name] = names.setdefault(column, name)
+        return column
+
+    def kind_of(name: str, *key: str) -> Kind:
+        with about(*key):
+            column = column_of(name)
+            kind = dialect.kind(column.type)
+            if kind is None or kind == "binary":
+                goes_to = ".".join(part for part in key if part != "column")
+                raise ConfigError(
+                    f"{goes_to}: column {name!r} of {where} is {column.type}, which JSON cannot hold; select it as text in a query."
+                )
+            return kind
 
     def attribute_target(path: str) -> Target:
         entry = sync.profile[path]
-        kind = kind_of(entry.column, f"profile.{path}")
+        kind = kind_of(entry.column, "profile", path, "column")
         if ATTRIBUTES[path].kind == "phone":
-            country_kind = "text" if entry.country is None else kind_of(entry.country, f"profile.{path}.country")
-            return Target(path, entry.column, cleaner_for_phone(entry, kind, country_kind, sync.zone), entry.country)
-        return Target(path, entry.column, cleaner_for_attribute(ATTRIBUTES[path], kind, sync.zone))
+            country_kind = "text" if entry.country is None else kind_of(entry.country, "profile", path, "country")
+            clean = cleaner_for_phone(entry, kind, country_kind, sync.zone)
+            return Target(path, spelled[entry.column], clean, None if entry.country is None else spelled[entry.country])
+        return Target(path, spelled[entry.column], cleaner_for_attribute(ATTRIBUTES[path], kind, sync.zone))
+
+    def typed_target(path: str, entry: PropertyField, kind: Kind) -> Target:
+        written = cleaner_for_written_dates(entry, kind, sync.zone)
+        clean = written or cleaner_for_property(entry, kind, sync.zone)
+        return Target(path, spelled[entry.column], clean, written_dates=written is not None)
 
     def property_target(name: str) -> Target:
         entry = sync.properties[name]
-        return Target(PROPERTY + name, entry.column, cleaner_for_property(entry, kind_of(entry.column, f"properties.{name}"), sync.zone))
+        return typed_target(PROPERTY + name, entry, kind_of(entry.column, "properties", name, "column"))
 
     def consent_target(channel: Channel, entry: ConsentField) -> ConsentTarget:
+        kind = kind_of(entry.column, "consent", channel, "column") if entry.column else "text"
+        dated_kind = kind_of(entry.date_column, "consent", channel, "timestamp") if entry.date_column else "instant"
         return ConsentTarget(
             channel,
-            entry.column,
-            kind_of(entry.column, f"consent.{channel}") if entry.column else "text",
-            entry.date_column,
-            kind_of(entry.date_column, f"consent.{channel}.timestamp") if entry.date_column else "instant",
+            spelled[entry.column] if entry.column else None,
+            kind,
+            spelled[entry.date_column] if entry.date_column else None,
+            dated_kind,
             *sync.consent_zone(entry),
             entry.words.by_word() if entry.words else {},
             entry.unknown == "hold",
         )
 
     def birth_target(name: str) -> Target:
-        named = f"consent.{BIRTH}"
-        return Target(named, name, cleaner_for_property(PropertyField(column=name, type="date"), kind_of(name, named), sync.zone))
+        return typed_target(f"consent.{BIRTH}", PropertyField(column=name, type="date"), kind_of(name, "consent", BIRTH))
 
     consents = sync.consent.channels() if sync.consent else {}
+    with about("modified_at", "column"):
+        kind_of_change = modified_kind(column_of(sync.modified_at.column), dialect, where)
     birth = sync.consent.age_gated_date_of_birth if sync.consent else None
+    targets = (*map(attribute_target, sync.profile), *map(property_target, sync.properties))
+    consent_targets = tuple(consent_target(channel, entry) for channel, entry in consents.items())
+    birth_date = birth_target(birth) if birth else None
     return Plan(
-        (*map(attribute_target, sync.profile), *map(property_target, sync.properties)),
-        tuple(consent_target(channel, entry) for channel, entry in consents.items()),
-        sync.modified_at.column,
-        modified_kind(find_column(sync.modified_at.column, columns, where), dialect, where),
+        targets,
+        consent_targets,
+        spelled[sync.modified_at.column],
+        kind_of_change,
         sync.zone,
         now,
-        birth_target(birth) if birth else None,
-        tuple(clearing_fields(sync).values()),
+        birth_date,
+        tuple(spelled[name] for name in clearing_fields(sync).values()),
+        tuple(dict.fromkeys(spelled[name] for name in sync.columns())),
     )
 
 
@@ -135,7 +182,7 @@ class Mapped:
     """What a frame of rows became.
 
     `profiles`: one row per row, one column per target path, cells ready to be written as JSON in their `forms`.
-    `issues`: ISSUE_COLUMNS, one row per cell that could not go out as it is, `row` being the position in the frame.
+    `issues`: one row per cell that could not go out as it is (ISSUE_TYPES), `row` being the position in the frame.
     `statements`: what each row states for each channel of consent; `births`: the dates of birth beside them, as `2000-01-31`.
     `rejected`: positions of rows that cannot go out at all (their issues are among `issues`).
     `clears`: the fields that each row clears, packed; None when the sync clears none.
@@ -150,32 +197,24 @@ class Mapped:
     clears: pa.Array | None = None
 
 
-def clean_target(target: Target, frame: pd.DataFrame) -> Cleaned:
+def clean_target(target: Target, frame: pd.DataFrame, plan: Plan) -> Cleaned:
     """The target's cells, cleaned."""
     cells = arrow(frame[target.column])
+    if target.written_dates:
+        return target.clean(cells, plan.orders.get(target.column, NO_ORDERS))
     if target.path == "phone_number":
         return target.clean(cells, None if target.companion is None else arrow(frame[target.companion]))
     return target.clean(cells)
 
 
-def issue_frame(parts: Sequence[tuple[np.ndarray, str, str]]) -> pd.DataFrame:
-    """ISSUE_COLUMNS for (rows, column, code) parts, messages from the catalogue."""
-    frames = [
-        pd.DataFrame({"row": rows, "column": column, "code": code, "message": CODES[code].message})
-        for rows, column, code in parts
-        if len(rows)
-    ]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame({name: [] for name in ISSUE_COLUMNS})
-
-
 def map_identifiers(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """Only the identifiers of the rows, cleaned."""
-    return frame_with({target.path: clean_target(target, frame).cells for target in plan.identifiers})
+    return frame_with({target.path: clean_target(target, frame, plan).cells for target in plan.identifiers})
 
 
 def map_frame(frame: pd.DataFrame, plan: Plan) -> Mapped:
     """The rows as profile cells, with the issues of every cell that could not go out as it is."""
-    cleaned = {target: clean_target(target, frame) for target in plan.targets}
+    cleaned = {target: clean_target(target, frame, plan) for target in plan.targets}
     identifiers = {target.path: cleaned[target].cells for target in plan.identifiers}
     statements: dict[Channel, Statements] = {
         target.channel: state(target, frame, identifiers, plan.now, plan.zone) for target in plan.consents
@@ -183,7 +222,7 @@ def map_frame(frame: pd.DataFrame, plan: Plan) -> Mapped:
     flags = [(target.column, flag) for target, found in cleaned.items() for flag in found.flags]
     births = None
     if plan.birth is not None:
-        found = clean_target(plan.birth, frame)
+        found = clean_target(plan.birth, frame, plan)
         births = found.cells
         flags += [(plan.birth.column, flag) for flag in found.flags]
     flags += [flag for stated in statements.values() for flag in stated.flags]

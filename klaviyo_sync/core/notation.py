@@ -65,7 +65,7 @@ def parse_start(value: object) -> datetime:
         value = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - wall time, in the sync's zone
     if isinstance(value, str) and START.fullmatch(value.strip()):
         try:
-            value = datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
+            value = datetime.fromisoformat(value.strip())
         except ValueError:
             value = None
     if isinstance(value, datetime) and FIRST_YEAR <= value.year <= LAST_YEAR:

@@ -57,6 +57,22 @@ def text_view(chunk: pa.Array) -> memoryview:
 
 
 @dataclass(frozen=True)
+class Body:
+    """A request body that is sent piece by piece, as often as it is asked for, without ever being copied into one."""
+
+    pieces: tuple[bytes | memoryview, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.pieces))
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        return iter(self.pieces)
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self.pieces)
+
+
+@dataclass(frozen=True)
 class Batch:
     """The profiles of one request, and the rows that they came from.
 
@@ -77,12 +93,12 @@ class Batch:
         """Bytes of the body."""
         return self.envelope.size + sum(len(text_view(chunk)) for chunk in self.profiles.chunks) - 1
 
-    def body(self) -> bytes:
+    def body(self) -> Body:
         """The request body, as it is sent."""
         views = [text_view(chunk) for chunk in self.profiles.chunks if len(chunk)]
         if views:
             views[-1] = views[-1][:-1]  # the last comma
-        return b"".join((self.envelope.head, *views, self.envelope.tail))
+        return Body((self.envelope.head, *views, self.envelope.tail))
 
     def without(self, positions: Collection[int]) -> Batch:
         """The batch less the profiles at these positions."""

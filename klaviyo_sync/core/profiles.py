@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from klaviyo_sync.core.clearing import CLEARS
@@ -11,9 +10,10 @@ from klaviyo_sync.core.consent import Statements
 from klaviyo_sync.core.consent_result import BIRTH, MEANINGS, dated_column, stated_column, zoneless_column
 from klaviyo_sync.core.encoding import Encoder, lengths
 from klaviyo_sync.core.frames import Mask, arrow, true_at
+from klaviyo_sync.core.issue_frames import issue_frame, joined_issues
 from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.kernels import pc
-from klaviyo_sync.core.mapping import Mapped, Plan, issue_frame
+from klaviyo_sync.core.mapping import Mapped, Plan
 from klaviyo_sync.core.packing import MAX_PROFILE_BYTES
 from klaviyo_sync.core.prepared import WINDOW, Prepared
 from klaviyo_sync.core.reading import Rows
@@ -56,11 +56,9 @@ def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
         encoded = encoded.filter(pa.array(small))
         behind[too_large] = True
         goes[too_large] = False
-    issues = mapped.issues
-    if len(too_large):
-        issues = pd.concat([issues, issue_frame([(too_large, "", "profile_too_large")])], ignore_index=True)
+    issues = joined_issues(mapped.issues, issue_frame([(too_large, "", "profile_too_large")]))
     if len(issues) and rows.held.any():
-        issues = issues[~rows.held[issues["row"].to_numpy(dtype=np.int64)]]
+        issues = issues[~rows.held[issues["row"].to_numpy()]]
     table = pa.table(
         {
             WINDOW: pa.array(rows.windows, pa.int32()),

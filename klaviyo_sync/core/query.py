@@ -17,10 +17,20 @@ from sqlglot.errors import SqlglotError
 from klaviyo_sync.core.dialects import DIALECTS, Dialect, Kind
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.core.table_names import name_parts
+from klaviyo_sync.core.visible import visible
 
 NAME_PARTS = ("this", "db", "catalog")  # as sqlglot calls the parts of a table's name, last first
 WRITES = (exp.Into, exp.Lock, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter, exp.Command)
 SOURCE = "src"
+FAR_AWAY = datetime(9000, 1, 1, tzinfo=timezone.utc)
+MOST_LISTED, MOST_NAMED = 20, 5  # column names in a message: of a table with few of them, and of one with many
+JINJA = re.compile(r"\{\{|\{%|\{#")
+# Inside of a text only what dbt knows: two braces may be meant there.
+DBT = re.compile(
+    r"\{\{-?\s*(ref|source|var|env_var|this|target|config|model|run_started_at)\b|\{%-?\s*(if|for|set|macro|do|else|endif|endfor)\b"
+)
+TEXTS_AND_COMMENTS = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -61,20 +71,18 @@ def identifier(name: str, dialect: Dialect) -> exp.Identifier:
 
 
 def table(dataset: str, dialect: Dialect) -> exp.Table:
-    """The quoted table or view. Raises ConfigError for a text that is not one name of one to three parts."""
-    try:
-        parts: list[exp.Expr] = exp.to_table(dataset, dialect=dialect.name).parts
-    except (SqlglotError, ValueError):  # the latter for more parts than sqlglot has names for
-        parts = []
-    written = [part for part in parts if isinstance(part, exp.Identifier)]
-    if not 1 <= len(parts) == len(written) <= len(NAME_PARTS):
-        raise ConfigError(f"dataset {dataset!r} is not the name of a table or view; expected [database.]schema.table.")
-    names = [part.name.upper() if dialect.folds_to_upper_case and not part.quoted else part.name for part in written]
-    return exp.Table(**dict(zip(NAME_PARTS, (identifier(name, dialect) for name in reversed(names)), strict=False)))
+    """The quoted table or view. Raises ConfigError for a text that is not, from its first character to its last, one name."""
+    parts = reversed(name_parts(dataset, dialect))
+    return exp.Table(**dict(zip(NAME_PARTS, (identifier(name, dialect) for name in parts), strict=False)))
 
 
 def select_text(text: str, dialect: Dialect) -> str:
     """The user's SELECT as it was written, less a final semicolon. Raises ConfigError unless it is one SELECT and nothing else."""
+    if JINJA.search(TEXTS_AND_COMMENTS.sub("", text)) or DBT.search(text):
+        raise ConfigError(
+            "query holds Jinja ({{ or {%), which only dbt fills in. Run `dbt compile` and take the SQL that it writes to target/compiled, "
+            "or name the table that dbt builds as dataset."
+        )
     try:
         statements = [statement for statement in sqlglot.parse(text, read=dialect.name) if statement is not None]
         tokens = sqlglot.tokenize(text, read=dialect.name)
@@ -83,9 +91,18 @@ def select_text(text: str, dialect: Dialect) -> str:
     statements = [statement for statement in statements if not isinstance(statement, exp.Semicolon)]
     if len(statements) != 1 or not isinstance(statements[0], exp.Query) or statements[0].find(*WRITES):
         raise ConfigError("query is not exactly one SELECT; nothing else is run in the warehouse.")
+    if (parameter := parameter_in(statements[0], dialect)) is not None:
+        raise ConfigError(f"query has the parameter {parameter}, and nothing fills it; write the value in its place.")
     while tokens and tokens[-1].token_type == sqlglot.TokenType.SEMICOLON:
         tokens.pop()
     return text[: tokens[-1].end + 1]
+
+
+def parameter_in(statement: exp.Query, dialect: Dialect) -> str | None:
+    """The first parameter of a query, as it is written: the values that are bound are those of the windows alone."""
+    kinds = (exp.Placeholder, exp.Parameter) if dialect.name == "bigquery" else (exp.Placeholder,)  # Snowflake has $variables
+    parameters = (one for one in statement.find_all(*kinds) if not isinstance(one.parent, exp.Parameter))
+    return next((name for name in (one.sql(dialect.name) for one in parameters) if not name.startswith("@@")), None)
 
 
 @dataclass(frozen=True)
@@ -127,11 +144,21 @@ def find_column(wanted: str, columns: Sequence[Column], where: str) -> Column:
     if len(alike) == 1:
         return alike[0]
     if alike:
-        names = ", ".join(column.name for column in alike)
+        names = ", ".join(visible(column.name) for column in alike)
         raise ConfigError(f"column {wanted!r} of {where} could be {names}; write it exactly as one of them.")
-    near = difflib.get_close_matches(wanted.casefold(), [column.name.casefold() for column in columns], n=1)
-    hint = next((f" Did you mean {column.name}?" for column in columns if near and column.name.casefold() == near[0]), "")
-    raise ConfigError(f"column {wanted!r} does not exist in {where}.{hint} It has: {', '.join(column.name for column in columns)}.")
+    raise ConfigError(f"column {wanted!r} does not exist in {where}. {nearest_names(wanted, [column.name for column in columns])}")
+
+
+def nearest_names(wanted: str, names: Sequence[str]) -> str:
+    """The name that was probably meant, and all names where they are few; else the nearest ones and how many there are."""
+    names = [visible(name) for name in names]
+    by_folded = {name.casefold(): name for name in names}
+    near = [by_folded[folded] for folded in difflib.get_close_matches(wanted.casefold(), by_folded, n=MOST_NAMED)]
+    hint = f"Did you mean {near[0]}? " if near else ""
+    if len(names) <= MOST_LISTED:
+        return f"{hint}It has: {', '.join(names)}."
+    others = f"the nearest are {', '.join(near)}" if near else f"none is spelled like {wanted}"
+    return f"{hint}It has {len(names):,} columns; {others}."
 
 
 def wall_clock_bound(moment: datetime, zone: ZoneInfo) -> datetime:
@@ -174,7 +201,8 @@ def bound_value(moment: datetime, kind: Kind, zone: ZoneInfo, *, aligned: bool =
     if aligned and wall.time() != datetime.min.time():
         raise ConfigError(
             f"modified_at is a DATE, but windows of this frequency end at {wall:%H:%M}; "
-            "use daily, weekly or monthly windows, or a column with the time of day."
+            "use daily, weekly or monthly windows, or a column with the time of day.",
+            key=("frequency",),
         )
     return wall.date() if wall.time() == datetime.min.time() else wall.date() + timedelta(days=1)
 
@@ -248,6 +276,26 @@ def outside_query(sync: Sync, read: Relation, columns: Sequence[Column], *, now:
     outside = exp.or_(column.is_(exp.null()), exp.GTE(this=column.copy(), expression=read.dialect.placeholder("now")))
     query = read.select().select(exp.alias_(undated, "undated"), exp.alias_(future, "future")).where(outside)
     return Query(read.sql(query), (Param("now", modified.type, moment),))
+
+
+def span_query(sync: Sync, read: Relation, columns: Sequence[Column], *, after: datetime | None) -> Query:
+    """The query for the span of `modified_at`, over all rows or those `after` a moment: one row with `dated`, `oldest` and `newest`.
+
+    Only that column is read.
+    """
+    where = sync.dataset or "the query"
+    modified = find_column(sync.modified_at.column, columns, where)
+    column = source_column(modified, read.dialect)
+    kind = modified_kind(modified, read.dialect, where)
+    moment = bound_value(FAR_AWAY if after is None else just_after(after), kind, sync.zone, aligned=False)
+    counts = (
+        exp.alias_(exp.Count(this=column.copy()), "dated"),
+        exp.alias_(exp.Min(this=column.copy()), "oldest"),
+        exp.alias_(exp.Max(this=column.copy()), "newest"),
+    )
+    operator = exp.LT if after is None else exp.GTE  # a bound in any case: some tables demand one
+    query = read.select().select(*counts).where(operator(this=column, expression=read.dialect.placeholder("bound")))
+    return Query(read.sql(query), (Param("bound", modified.type, moment),))
 
 
 def extent_query(sync: Sync, read: Relation, columns: Sequence[Column], *, now: datetime) -> Query:

@@ -14,6 +14,7 @@ from klaviyo_sync.core.frames import Mask, arrow, frame_of
 from klaviyo_sync.core.mapping import Mapped, Plan, map_frame, map_identifiers
 from klaviyo_sync.core.query import bound_value
 from klaviyo_sync.core.rivals import LATER, Rivals
+from klaviyo_sync.core.survey import Survey
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window, reread_from
 
@@ -71,11 +72,23 @@ def joined(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(held).combine_chunks()
 
 
-def notice_all(batches: Iterable[pa.RecordBatch], plan: Plan, rivals: Rivals) -> None:
-    """Lets the rivals take note of every row, given the identifying columns of all rows changed since the run's windows began."""
+def notice_all(
+    batches: Iterable[pa.RecordBatch], plan: Plan, rivals: Rivals, survey: Survey | None = None, windows: Sequence[Window] = ()
+) -> Plan:
+    """The plan with what all rows show together, given the noticed columns of all rows changed since the run's windows began.
+
+    Lets the rivals take note of every row. A `survey` of the windows counts them as well; the columns that it looks at are then there too.
+    """
+    ends = edges(windows, plan)
     for table in joined(batches, NOTICED_ROWS):
-        rivals.notice(map_identifiers(frame_of(table), plan))
+        frame = frame_of(table)
+        identifiers = map_identifiers(frame, plan)
+        rivals.notice(identifiers)
+        if survey is not None:
+            survey.notice(frame, identifiers, window_positions(arrow(frame[plan.modified_at]), ends), plan)
+        plan = plan.noticing(frame)
     rivals.all_noticed()
+    return plan
 
 
 def newest_rows(

@@ -25,6 +25,7 @@ from klaviyo_sync.core.prepared import WINDOW
 from klaviyo_sync.core.reading import Rows
 from klaviyo_sync.core.result import FATES, Outcome, Reason
 from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.core.visible import visible
 
 COLUMNS: tuple[str, ...] = ("row", "modified_at", "column", "code", "outcome", "message", "advice", "value", "cells")
 
@@ -45,6 +46,11 @@ def plain(cell: object) -> object:
     if cell is None or cell is pd.NA or cell is pd.NaT:
         return None
     return cell.isoformat() if isinstance(cell, date) else cell
+
+
+def shown(cell: object) -> object:
+    """The cell as a person reads it: a text with invisible characters as escapes."""
+    return visible(cell) if isinstance(cell, str) else cell
 
 
 def values(cells: pa.Array) -> list[object]:
@@ -75,7 +81,7 @@ def issue_lines(rows: Rows, issues: pd.DataFrame, rejected: np.ndarray, plan: Pl
             "outcome": "rejected" if row in behind else OUTCOMES[CODES[code].effect],
             "message": message + hint,
             "advice": CODES[code].advice,
-            "value": cells.get(column),
+            "value": shown(cells.get(column)),
             "cells": orjson.dumps(cells, default=str).decode() if row in behind else "",
         }
         yield int(rows.windows[row]), line

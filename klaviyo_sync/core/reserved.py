@@ -7,6 +7,7 @@ with `$` are Klaviyo's (https://help.klaviyo.com/hc/en-us/articles/115005074627)
 from __future__ import annotations
 
 from klaviyo_sync.core.attributes import ATTRIBUTES
+from klaviyo_sync.core.visible import BLANKS, visible
 
 DISPLAY_NAMES: dict[str, str] = {
     "Email": "email",
@@ -49,14 +50,26 @@ KLAVIYO_ONLY: frozenset[str] = frozenset(
 )
 
 
+def plain_name(name: str) -> str:
+    """The name without its case, and without spaces around it and around a slash: nobody can tell such names apart."""
+    return "/".join(part.strip(BLANKS) for part in name.casefold().split("/"))
+
+
+INSTEAD: dict[str, str] = {
+    plain_name(name): path for name, path in {**{path: path for path in ATTRIBUTES}, **DISPLAY_NAMES, **DOLLAR_NAMES}.items()
+}
+OWN: frozenset[str] = frozenset(map(plain_name, KLAVIYO_ONLY))
+
+
 def reserved_name(name: str) -> str | None:
-    """What to do instead of a property with this name, or None when the name is free."""
-    section = "the section" if DOLLAR_NAMES.get(name) == "consent" else "the attribute"
-    instead = ATTRIBUTES[name].path if name in ATTRIBUTES else DISPLAY_NAMES.get(name) or DOLLAR_NAMES.get(name)
+    """What to do instead of a property with this name, in any case, or None when the name is free."""
+    plain = plain_name(name)
+    instead = INSTEAD.get(plain)
     if instead is not None:
-        return f'"{name}" is Klaviyo\'s own: use {section} {instead} instead'
-    if name.startswith("$"):
-        return f"names that begin with $ are Klaviyo's own: use {name.lstrip('$') or 'another name'} instead"
-    if name in KLAVIYO_ONLY:
-        return f'"{name}" is Klaviyo\'s own and cannot be used in segments: choose another name'
+        section = "the section" if instead == "consent" else "the attribute"
+        return f'"{visible(name)}" is Klaviyo\'s own: use {section} {instead} instead'
+    if plain.startswith("$"):
+        return f"names that begin with $ are Klaviyo's own: use {visible(name.strip(BLANKS).lstrip('$')) or 'another name'} instead"
+    if plain in OWN:
+        return f'"{visible(name)}" is Klaviyo\'s own and cannot be used in segments: choose another name'
     return None

@@ -17,12 +17,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from klaviyo_sync.core.frames import Mask, arrow, frame_of, table_of, true_at
+from klaviyo_sync.core.frames import Mask, arrow, frame_with, table_of, true_at
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.mapping import Plan
 from klaviyo_sync.core.sieve import Sieve
 
-WINDOW, KEY = "__window__", "__key_{}__"
+# Columns of the warehouse are numbered here, so that none of their names can be that of another.
+WINDOW, KEY, CELL = "window_", "key_{}", "cell_{}"
 LATER = -1  # the window of rows that were changed after the run's windows: they supersede, but are not this run's to send
 BATCH_ROWS = 16_384
 
@@ -34,7 +35,8 @@ class Rivals:
         self.connection = connection
         self.plan = plan
         self.paths = tuple(target.path for target in plan.identifiers)
-        self.keys = tuple(KEY.format(path) for path in self.paths)
+        self.keys = tuple(KEY.format(position) for position in range(len(self.paths)))
+        self.cells: dict[str, str] = {}
         self.sieve = Sieve(self.paths)
         self.pending: list[pa.Table] = []
         self.waiting = self.stored = False
@@ -49,8 +51,8 @@ class Rivals:
         """The 64-bit fingerprint of each identifier, and which rows have one."""
         self.connection.register("identities", identities.rename_columns(self.keys))
         # The same text may be one row's external_id and another's e-mail: they are not the same identifier.
-        hashes = ", ".join(f"hash({quoted(key)}, {position})" for position, key in enumerate(self.keys))
-        hashed = self.connection.sql(f"SELECT {hashes} FROM identities").to_arrow_table()  # noqa: S608 - names are quoted
+        hashes = ", ".join(f"hash({key}, {position})" for position, key in enumerate(self.keys))
+        hashed = self.connection.sql(f"SELECT {hashes} FROM identities").to_arrow_table()  # noqa: S608 - our own names
         self.connection.unregister("identities")
         return {
             path: (hashed.column(position).to_numpy(), true_at(identities.column(position).combine_chunks().is_valid()))
@@ -77,13 +79,18 @@ class Rivals:
         """Keeps the contested ones of some rows: their cells as they came, their identifiers, and the position of each one's window."""
         if not contested.any():
             return
-        rows = table_of(frame).append_column(WINDOW, pa.array(windows, pa.int32()))
+        rows = table_of(frame)
+        rows = rows.rename_columns([self.cell(name) for name in rows.column_names]).append_column(WINDOW, pa.array(windows, pa.int32()))
         for key, cells in zip(self.keys, self.identities(profiles).columns, strict=True):
             rows = rows.append_column(key, cells)
         self.pending.append(rows.take(np.flatnonzero(contested)))
         self.waiting = True
         if sum(map(len, self.pending)) >= BATCH_ROWS:
             self.flush()
+
+    def cell(self, name: str) -> str:
+        """What a column of the warehouse is called here."""
+        return self.cells.setdefault(name, CELL.format(len(self.cells)))
 
     def flush(self) -> None:
         """Hands the rows that were kept last to DuckDB, many at once."""
@@ -101,29 +108,26 @@ class Rivals:
         if not self.waiting:
             return
         self.flush()
-        self.connection.execute(ranking(self.keys, self.plan.modified_at))
+        self.connection.execute(ranking(self.keys, [*self.cells.values()], self.cell(self.plan.modified_at)))
         counts = "SELECT window_, count(*) FROM ranked WHERE NOT newest AND window_ <> ? GROUP BY ALL"
         self.superseded = dict(self.connection.execute(counts, [LATER]).fetchall())
         wanted = "SELECT rivals.* FROM rivals JOIN ranked ON rivals.rowid = ranked.row_ WHERE ranked.newest AND ranked.window_ <> $later"
         for batch in self.connection.sql(wanted, params={"later": LATER}).to_arrow_reader(BATCH_ROWS):
             windows = batch.column(WINDOW).to_numpy(zero_copy_only=False)
-            columns = [name for name in batch.schema.names if name != WINDOW and name not in self.keys]
-            yield frame_of(batch.select(columns)), windows
+            columns = {name: batch.column(cell) for name, cell in self.cells.items()}
+            yield frame_with(columns), windows
         self.connection.execute("DROP TABLE rivals; DROP TABLE ranked")
 
 
-def ranking(keys: Sequence[str], modified_at: str) -> str:
-    """SQL that fills `ranked` (row_, window_, newest), touching the wide rows only once."""
-    modified = quoted(modified_at)
+def ranking(keys: Sequence[str], cells: Sequence[str], modified_at: str) -> str:
+    """SQL that fills `ranked` (row_, window_, newest), touching the wide rows only once.
+
+    Rows that were changed at the same moment are ranked by what the warehouse holds of them, and by nothing of this run's.
+    """
     ranks = [
-        f"({quoted(key)} IS NULL OR row_number() OVER (PARTITION BY {quoted(key)} ORDER BY {modified} DESC, content DESC, row_ DESC) = 1)"
+        f"({key} IS NULL OR row_number() OVER (PARTITION BY {key} ORDER BY {modified_at} DESC, content DESC, row_ DESC) = 1)"
         for key in keys
     ]
-    columns = ", ".join([f"{WINDOW} AS window_", modified, *map(quoted, keys)])
-    narrow = f"SELECT rowid AS row_, {columns}, md5(rivals::VARCHAR) AS content FROM rivals"  # noqa: S608 - names are quoted
-    return f"CREATE TEMP TABLE ranked AS SELECT row_, window_, {' AND '.join(ranks)} AS newest FROM ({narrow})"  # noqa: S608
-
-
-def quoted(name: str) -> str:
-    """The name as DuckDB quotes it."""
-    return '"' + name.replace('"', '""') + '"'
+    columns = ", ".join([WINDOW, modified_at, *keys])
+    narrow = f"SELECT rowid AS row_, {columns}, md5(row({', '.join(cells)})::VARCHAR) AS content FROM rivals"  # noqa: S608 - our own names
+    return f"CREATE TEMP TABLE ranked AS SELECT row_, {WINDOW}, {' AND '.join(ranks)} AS newest FROM ({narrow})"  # noqa: S608

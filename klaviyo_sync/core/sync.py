@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from klaviyo_sync.core.attributes import ATTRIBUTES, IDENTIFIERS
 from klaviyo_sync.core.consent_words import Meaning, faults_of_words, own_word
 from klaviyo_sync.core.faults import Fault, Model, key_of
-from klaviyo_sync.core.frequencies import frequency, survives_clock_changes
+from klaviyo_sync.core.frequencies import check_frequency, frequency, survives_clock_changes, three_windows
 from klaviyo_sync.core.notation import (
+    LONGEST,
     AttributePath,
     Column,
     Duration,
@@ -36,7 +37,13 @@ PropertyType = Literal["text", "number", "boolean", "date", "datetime", "list", 
 Channel = Literal["email_marketing", "sms_marketing", "sms_transactional", "whatsapp_marketing", "whatsapp_transactional"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 
+SHORTEST_CATCH_UP = timedelta(days=7)
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+
+def without_default(schema: dict[str, Any]) -> None:
+    """Takes the default out of a JSON schema: it depends on other keys."""
+    schema.pop("default", None)
 
 
 def channel_identifier(channel: str) -> str:
@@ -217,9 +224,9 @@ class Sync(Model):
         examples=["30m"],
     )
     catch_up: Duration = Field(
-        default=timedelta(days=7),
-        json_schema_extra={"default": "7d"},
-        description="How far back a schedule looks for windows that never succeeded.",
+        default=SHORTEST_CATCH_UP,
+        json_schema_extra=without_default,
+        description="How far back a schedule looks for windows that are not done; 7d, or three windows where they take longer.",
         examples=["7d"],
     )
     profile: dict[AttributePath, Annotated[AttributeField, Shorthand("column")]] = Field(
@@ -236,7 +243,7 @@ class Sync(Model):
         default="keep", description="What a NULL does to the value in Klaviyo: keep it, or clear it (never an identifier)."
     )
     tolerance: Tolerance = Field(default_factory=Tolerance, description="How many rows may stay behind before the window's check fails.")
-    stop_above: StopAbove = Field(default_factory=StopAbove, description="How much may change before a run stops itself.")
+    stop_above: StopAbove = Field(default_factory=StopAbove, description="How much a window may change before it stops itself.")
     history: Literal["include", "skip"] = Field(
         default="include", description="Whether rows older than the first window go with the first window."
     )
@@ -250,6 +257,18 @@ class Sync(Model):
     group: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_]+$", description="Dagster's asset group.")
     tags: dict[TagName, TagValue] = Field(default_factory=dict, description="Dagster's asset tags.")
     description: str | None = Field(default=None, description="Shown on the asset.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def catch_up_of_the_frequency(cls, raw: Any) -> Any:
+        """What the model is made from, with the default of `catch_up`, which depends on the frequency."""
+        if not isinstance(raw, Mapping) or "catch_up" in raw:
+            return raw
+        try:
+            longer = max(SHORTEST_CATCH_UP, three_windows(check_frequency(raw.get("frequency"))))
+            return {**raw, "catch_up": min(longer, LONGEST)}
+        except ValueError:
+            return raw  # the frequency's own validator says what is wrong with it
 
     @classmethod
     def faults(cls, raw: Mapping[str, Any]) -> Iterator[Fault]:
@@ -276,6 +295,10 @@ class Sync(Model):
         named = (self.list_id, self.consent.list_id if self.consent else None)
         return tuple(dict.fromkeys(list_id for list_id in named if list_id is not None))
 
+    def list_key(self, list_id: str) -> tuple[str, ...]:
+        """The path of the key that names this list."""
+        return ("list",) if list_id == self.list_id else ("consent", "list")
+
     @property
     def zone(self) -> ZoneInfo:
         """The time zone of the windows, and of `modified_at` where the column has none."""
@@ -299,15 +322,24 @@ class Sync(Model):
 
     def columns(self) -> tuple[str, ...]:
         """Every column that the sync reads, once each, in the order of the file; `modified_at` last."""
-        consent = self.consent.channels().values() if self.consent else ()
-        named = [
-            *(name for field in self.profile.values() for name in (field.column, field.country)),
-            *(field.column for field in self.properties.values()),
-            *(name for field in consent for name in (field.column, field.date_column)),
-            self.consent.age_gated_date_of_birth if self.consent else None,
-            self.modified_at.column,
-        ]
-        return tuple(dict.fromkeys(name for name in named if name is not None))
+        return tuple(self.column_keys())
+
+    def column_keys(self) -> dict[str, tuple[str, ...]]:
+        """The path of the first key that names each column, in the order of the file; `modified_at` last."""
+        keys: dict[tuple[str, ...], str | None] = {}
+        for path, attribute in self.profile.items():
+            keys |= {("profile", path, "column"): attribute.column, ("profile", path, "country"): attribute.country}
+        for name, entry in self.properties.items():
+            keys["properties", name, "column"] = entry.column
+        for channel, stated in (self.consent.channels() if self.consent else {}).items():
+            keys |= {("consent", channel, "column"): stated.column, ("consent", channel, "timestamp"): stated.date_column}
+        keys["consent", "age_gated_date_of_birth"] = self.consent.age_gated_date_of_birth if self.consent else None
+        keys["modified_at", "column"] = self.modified_at.column
+        first: dict[str, tuple[str, ...]] = {}
+        for key, column in keys.items():
+            if column is not None:
+                first.setdefault(column, key)
+        return first
 
 
 def profile_faults(profile: Mapping[str, Any], consent: object) -> Iterator[Fault]:

@@ -8,15 +8,19 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from klaviyo_sync.core.clear_counts import ClearCounts
 from klaviyo_sync.core.clear_result import ClearOutcome
 from klaviyo_sync.core.clearing import anything
 from klaviyo_sync.core.consent_counts import ConsentCounts, added
 from klaviyo_sync.core.consent_reasons import UNDATED
-from klaviyo_sync.core.consent_result import ConsentOutcome, stated_channels, stated_column
+from klaviyo_sync.core.consent_result import MEANINGS, ConsentOutcome, by_meaning, stated_channels, stated_column
+from klaviyo_sync.core.frames import true_at
+from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.prepared import WINDOW, Prepared
 from klaviyo_sync.core.result import FATES, IssueKind, Outcome, Result
+from klaviyo_sync.core.stopping import Changes
 from klaviyo_sync.core.sync import Channel
 from klaviyo_sync.core.windows import Window
 
@@ -38,7 +42,7 @@ class Tally:
     consent_requests: np.ndarray = field(init=False)
     clears: list[ClearCounts] = field(init=False)
     clear_requests: np.ndarray = field(init=False)
-    meanings: Counter[tuple[Channel, str]] = field(default_factory=Counter)
+    meanings: dict[Channel, np.ndarray] = field(init=False)
 
     def __post_init__(self) -> None:
         size = len(self.windows)
@@ -52,6 +56,7 @@ class Tally:
         self.consent_requests = np.zeros(size, np.int64)
         self.clears = [ClearCounts()] * size
         self.clear_requests = np.zeros(size, np.int64)
+        self.meanings = {}
 
     def count(self, part: str, windows: np.ndarray) -> None:
         """Adds one to `part` for each row, `windows` being the position of each row's window."""
@@ -88,7 +93,7 @@ class Tally:
         for channel in stated_channels(ready.rows):
             stated = ready.rows.column(stated_column(channel))
             self.add_statements(channel, ConsentCounts(stated=1), going[stated.is_valid().to_numpy()])
-            self.meanings.update({(channel, one["values"]): one["counts"] for one in stated.drop_null().value_counts().to_pylist()})
+            self.count_meanings(channel, stated, going)
         for channel, rows in ready.rejected_statements.items():
             self.add_statements(channel, ConsentCounts(stated=1, rejected=1), windows[rows])
 
@@ -96,6 +101,26 @@ class Tally:
         """Adds one statement's counts for each of these windows."""
         for window, number in enumerate(np.bincount(windows, minlength=len(self.windows)).tolist()):
             self.consent[window] = added(self.consent[window], {channel: one * number})
+
+    def count_meanings(self, channel: Channel, stated: pa.ChunkedArray, windows: np.ndarray) -> None:
+        """Counts what rows that go out state for a channel (STATED), by the window of each."""
+        counts = self.meanings.setdefault(channel, np.zeros((len(self.windows), len(MEANINGS)), np.int64))
+        words = stated.cast(pa.string()).combine_chunks()
+        for position, meaning in enumerate(MEANINGS.to_pylist()):
+            states = true_at(pc.equal(words, meaning))
+            counts[:, position] += np.bincount(windows[states], minlength=len(self.windows))
+
+    def changes(self, window: int) -> Changes:
+        """What the rows of a window change, as far as it was read and sent."""
+        subscribes, unsubscribes = by_meaning(self.meanings, window)
+        return Changes(
+            int(self.counts["read"][window]),
+            int(self.counts["rejected"][window]),
+            subscribes,
+            unsubscribes,
+            int(self.counts["imported"][window]),
+            self.clears[window].cleared,
+        )
 
     def add_outcome(self, outcome: Outcome) -> None:
         """Counts what became of a batch.

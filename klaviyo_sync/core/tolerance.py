@@ -67,9 +67,9 @@ HALF = Limit(share=Decimal("0.5"))
 
 
 class StopAbove(Model):
-    """How much may change in one run before it stops. Shares are of the rows read so far, from 1,000 rows on; None is no limit."""
+    """How much a window may change before it stops itself. Shares are of the rows read for it; None is no limit."""
 
-    rows: int | None = Field(default=None, ge=1, description="Rows in the windows of one run.", examples=[5_000_000])
+    rows: int | None = Field(default=None, ge=1, description="Rows of one window.", examples=[5_000_000])
     rejected: Allowance | None = Field(
         default=HALF, json_schema_extra={"default": "50%"}, description="Rows that cannot go out.", examples=["50%", 10_000]
     )
@@ -77,7 +77,7 @@ class StopAbove(Model):
     unsubscribes: Allowance | None = Field(
         default=HALF,
         json_schema_extra={"default": "50%"},
-        description="Rows that unsubscribe somebody from a channel.",
+        description="Rows that newly unsubscribe somebody from a channel.",
         examples=["50%", 500],
     )
     clears: Allowance | None = Field(

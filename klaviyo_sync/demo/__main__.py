@@ -21,19 +21,23 @@ from klaviyo_sync.demo.story import imports, timed
 from klaviyo_sync.demo.telling import make_console
 from klaviyo_sync.demo.warehouse import PEOPLE, build
 
+# Absolute from the start: the demo changes the working directory on its way.
+FOLDER = click.Path(file_okay=False, resolve_path=True, path_type=Path)
+FILE = click.Path(dir_okay=False, resolve_path=True, path_type=Path)
+
 
 @click.command()
 @click.option("--serve", is_flag=True, help="Leave the sandbox and the Dagster UI running afterwards, until Ctrl-C.")
-@click.option("--port", default=3000, show_default=True, help="Port of the Dagster UI.")
 @click.option(
-    "--folder", default=".demo", show_default=True, type=click.Path(file_okay=False, path_type=Path), help="Where the demo lives."
+    "--port", default=serving.DEFAULT_PORT, type=click.IntRange(1, serving.LAST_PORT), show_default=True, help="Port of the Dagster UI."
 )
+@click.option("--folder", default=".demo", show_default=True, type=FOLDER, help="Where the demo lives.")
 @click.option("--people", default=PEOPLE, show_default=True, help="How many people the sample warehouse knows.")
 @click.option(
     "--server", help="Command that serves the sample's tables as another warehouse: given the file, it prints a connection's keys as JSON."
 )
 @click.option("--now", type=click.DateTime(), help="The hour (UTC) that counts as now.")
-@click.option("--profiles", type=click.Path(dir_okay=False, path_type=Path), help="File for all profiles as Klaviyo holds them afterwards.")
+@click.option("--profiles", type=FILE, help="File for all profiles as Klaviyo holds them afterwards.")
 def main(*, serve: bool, port: int, folder: Path, people: int, server: str | None, now: datetime | None, profiles: Path | None) -> None:
     """Builds a sample warehouse, starts a local Klaviyo, imports windows through Dagster and checks what arrived."""
     serving.heed_signals()
@@ -43,10 +47,10 @@ def main(*, serve: bool, port: int, folder: Path, people: int, server: str | Non
             if serve:
                 serving.check_free(port)
             moment = (now or datetime.now(timezone.utc)).replace(minute=0, second=0, microsecond=0, tzinfo=timezone.utc)
-            wrong, url = play(console, stack, folder.resolve(), people=people, now=moment, server=server)
+            wrong, url = play(console, stack, folder, people=people, now=moment, server=server)
             if profiles is not None:
                 profiles.write_text("\n".join(Questions(url).everybody()) + "\n", encoding="utf-8")
-            sys.exit(1 if wrong + (leave_running(console, folder.resolve(), port, url) if serve else 0) else 0)
+            sys.exit(1 if wrong + (leave_running(console, folder, port, url) if serve else 0) else 0)
     except KlaviyoSyncError as error:
         console.print(str(error), style="red", markup=False)
         sys.exit(1)

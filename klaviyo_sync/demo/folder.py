@@ -11,6 +11,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from klaviyo_sync.core.errors import ConfigError
 
 DAYS = {"hourly": 1}
@@ -23,6 +25,9 @@ MODELINE = re.compile(r"^# yaml-language-server:.*\n", re.MULTILINE)
 LOCAL = re.compile(r"^  local: .*$", re.MULTILINE)
 SECRETS = ("password", "private_key", "credentials")
 COPIED = "# Copied by the demo from "
+INSTANCE = "dagster.yaml"
+QUIET_INSTANCE = "dagster-quiet.yaml"
+NO_COMPUTE_LOGS = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
 
 
 def lay_out(project: Path, folder: Path, now: datetime) -> None:
@@ -31,7 +36,7 @@ def lay_out(project: Path, folder: Path, now: datetime) -> None:
     What an earlier demo left there goes: the new Klaviyo knows nothing of it. Raises ConfigError when `project` is not the folder with
     the example configuration, or when `folder` is somebody's own.
     """
-    missing = [name for name in (CONFIGURATION, "dagster.yaml", "workspace.yaml", "syncs") if not (project / name).exists()]
+    missing = [name for name in (CONFIGURATION, INSTANCE, "workspace.yaml", "syncs") if not (project / name).exists()]
     if missing:
         raise ConfigError(f"{project} has no {', '.join(missing)}: run the demo in the folder of the repository")
     present = folder / CONFIGURATION
@@ -40,8 +45,10 @@ def lay_out(project: Path, folder: Path, now: datetime) -> None:
     for leftover in ("syncs", ".dagster", "rejects"):
         shutil.rmtree(folder / leftover, ignore_errors=True)
     (folder / "syncs").mkdir(parents=True)
-    for name in ("dagster.yaml", "workspace.yaml"):
+    for name in (INSTANCE, "workspace.yaml"):
         shutil.copyfile(project / name, folder / name)
+    quiet = yaml.safe_load((project / INSTANCE).read_text(encoding="utf-8")) | {"compute_logs": NO_COMPUTE_LOGS}
+    (folder / QUIET_INSTANCE).write_text(f"# {INSTANCE} for the demo's own runs.\n{yaml.safe_dump(quiet)}", encoding="utf-8")
     copy(project, folder, CONFIGURATION)
     for sync in sorted((project / "syncs").glob("*.yaml")):
         copy(project, folder, f"syncs/{sync.name}", now)

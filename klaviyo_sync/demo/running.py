@@ -50,7 +50,7 @@ def plan(sync: Sync, now: datetime) -> Iterator[Planned]:
 
 
 def materialise(defs: dg.Definitions, instance: dg.DagsterInstance, planned: Planned) -> str | None:
-    """Runs the sync's own job over the windows. What Dagster says when it failed, else None."""
+    """Runs the sync's own job over the windows. What Dagster says when it failed, else None; KeyboardInterrupt when it was cancelled."""
     job = defs.resolve_job_def(job_name(planned.sync))
     first, last = planned.windows[0].key, planned.windows[-1].key
     if first == last:
@@ -60,6 +60,8 @@ def materialise(defs: dg.Definitions, instance: dg.DagsterInstance, planned: Pla
         done = job.execute_in_process(instance=instance, tags=tags, run_config=QUIET, raise_on_error=False)
     if done.success:
         return None
+    if done.dagster_run.status == dg.DagsterRunStatus.CANCELED:
+        raise KeyboardInterrupt  # Dagster ends the run, and keeps the interrupt to itself
     failures = [
         event.step_failure_data.error_display_string.partition("\n\nStack Trace")[0] for event in done.all_events if event.is_step_failure
     ]

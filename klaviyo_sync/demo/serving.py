@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
@@ -10,25 +11,40 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import requests
 
 from klaviyo_sync.core.errors import Unavailable
+from klaviyo_sync.demo.account import direct_session
 
 LOG = "dagster-dev.log"
+DEFAULT_PORT = 3000
+FIRST_FREE_FOR_ALL = 1024
+LAST_PORT = 65_535
 PATIENCE = 120
 MERCY = 15
 
 
 def check_free(port: int) -> None:
-    """Raises Unavailable when something else listens on the port already."""
+    """Raises Unavailable when this process cannot listen on the port."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        if probe.connect_ex(("127.0.0.1", port)) == 0:
-            raise Unavailable(f"port {port} of this machine is taken; choose another one: make dev PORT={port + 1}")
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port whose last server has just ended is free
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            reason = "is in use" if taken else f"cannot be used: {error.strerror}"
+            raise Unavailable(f"Port {port} of this machine {reason}. Choose another one, such as make dev PORT={another(port)}.") from None
+
+
+def another(port: int) -> int:
+    """A port near the given one, that anybody may listen on."""
+    return port + 1 if FIRST_FREE_FOR_ALL <= port < LAST_PORT else DEFAULT_PORT + 1
 
 
 @contextmanager
@@ -68,8 +84,9 @@ def wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until and process.poll() is None:
         try:
-            if requests.get(f"http://127.0.0.1:{port}/server_info", timeout=2).ok:
-                return
+            with direct_session() as session:
+                if session.get(f"http://127.0.0.1:{port}/server_info", timeout=2).ok:
+                    return
         except requests.RequestException:
             pass
         time.sleep(0.3)
@@ -78,19 +95,47 @@ def wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Asks politely as Ctrl-C does, then less so."""
+    """Ends the process and everything that it started: politely, as Ctrl-C does, then less so, at once when interrupted again."""
+    group = process.pid
+    INTERRUPTS.hasten = lambda: signal_group(group, signal.SIGKILL)
+    if INTERRUPTS.count > 1:
+        INTERRUPTS.hasten()
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, sign)
-        except ProcessLookupError:
+        if not signal_group(group, sign):
             return
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(MERCY)
-        except subprocess.TimeoutExpired:
-            continue
+
+
+def signal_group(group: int, sign: signal.Signals) -> bool:
+    """Whether there was a process left in the group to get the signal."""
+    try:
+        os.killpg(group, sign)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+class Interrupts:
+    """What Ctrl-C does: the first raises KeyboardInterrupt; the others call `hasten`, so that tidying up is never broken off."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.hasten: Callable[[], object] = lambda: None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self.count += 1
+        if self.count == 1:
+            raise KeyboardInterrupt
+        self.hasten()
+
+
+INTERRUPTS = Interrupts()
 
 
 def heed_signals() -> None:
-    """Ctrl-C and SIGTERM both raise KeyboardInterrupt, also where a shell started us with Ctrl-C ignored; children inherit neither."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Makes Ctrl-C, SIGTERM and a closed terminal interrupt us, also where a shell started us with Ctrl-C ignored."""
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if sign != signal.SIGHUP or signal.getsignal(sign) != signal.SIG_IGN:  # nohup
+            signal.signal(sign, INTERRUPTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -15,6 +16,7 @@ from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import windows
 from klaviyo_sync.demo.account import Questions
 from klaviyo_sync.demo.expectation import Sample
+from klaviyo_sync.demo.folder import QUIET_INSTANCE
 from klaviyo_sync.demo.running import materialise, plan, results
 from klaviyo_sync.demo.telling import tell_comparison, tell_consent, tell_members, tell_people, tell_refusers, tell_sync
 
@@ -41,7 +43,8 @@ def imports(console: Console, sample: Sample, url: str, now: datetime) -> int:
     from klaviyo_sync.definitions import defs, project  # noqa: PLC0415 - reads the configuration that the environment names
 
     syncs = sorted(project.syncs, key=lambda sync: ORDER.index(sync.name) if sync.name in ORDER else len(ORDER))
-    instance = dg.DagsterInstance.get()
+    # Capturing logs starts processes, which answer Ctrl-C with a traceback.
+    instance = dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"], QUIET_INSTANCE)
     for sync in syncs:
         for planned in plan(sync, now):
             failure = timed(console, planned.label, lambda planned=planned: materialise(defs, instance, planned))

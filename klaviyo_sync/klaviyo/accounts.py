@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from klaviyo_sync.core.errors import Refused
+from klaviyo_sync.core.errors import ConfigError, NoSuchListError, Refused
 from klaviyo_sync.klaviyo.answers import Answer, Rejection, attributes, mapping, text
 
 
@@ -16,6 +16,9 @@ class Account:
     name: str
     timezone: str
     test_account: bool
+
+    def __str__(self) -> str:
+        return f"{'test account' if self.test_account else 'account'} {self.id} {self.name}".strip()
 
 
 @dataclass(frozen=True)
@@ -41,16 +44,34 @@ def account_in(answer: Answer | Rejection) -> Account:
     return Account(answer.resource["id"], name, text(found.get("timezone")), found.get("test_account") is True)
 
 
+def the_account(account: Account, wanted: str | None) -> Account:
+    """The account itself.
+
+    Raises:
+        ConfigError: It is not the `wanted` one.
+    """
+    if wanted is None or account.id == wanted:
+        return account
+    opened = f"{account.id} ({account.name})" if account.name else account.id
+    raise ConfigError(
+        f"The API key opens the Klaviyo account {opened}, and klaviyo.account says {wanted}: nothing was sent. "
+        f"Use a key of {wanted}, or correct klaviyo.account in klaviyo_sync.yaml."
+    )
+
+
 def list_in(answer: Answer | Rejection, list_id: str) -> ListDetails:
     """The list in an answer of https://developers.klaviyo.com/en/reference/get_list.
 
     Raises:
-        Refused: The account has no such list.
+        NoSuchListError: The account has no such list.
     """
     if isinstance(answer, Rejection):
-        raise Refused(
+        raise NoSuchListError(
             f"The Klaviyo account has no list {list_id!r}: {answer.safe}. "
-            "The id of a list is the last part of its address in Klaviyo, such as Y6nRLr."
+            "The id of a list is the last part of its address in Klaviyo, such as Y6nRLr.",
+            list_id,
         )
+    if answer.resource["id"] != list_id:
+        raise Refused(f"Klaviyo answered about another list than {list_id!r}. Check klaviyo.base_url, and that no proxy stands between.")
     found = attributes(answer.resource)
     return ListDetails(answer.resource["id"], text(found.get("name")), text(found.get("opt_in_process")))

@@ -20,6 +20,7 @@ from klaviyo_sync.klaviyo.answers import ApiError, Json, mapping, redact
 
 PLACE = re.compile(r"/profiles/data/(\d{1,9})(?=/|$)")
 LONGEST_REASON = 1_000
+COUNTS = ("total_count", "completed_count", "failed_count")
 LEAF = re.compile(r"(?:^|/)attributes/(?!profiles(?:/|$))(.+)$|/(id)$")
 
 
@@ -98,30 +99,40 @@ class Attribution:
     def outcome(self, counts: Json) -> Outcome:
         """What became of all rows, given the counts of a job that is complete (`total_count`, `completed_count`, `failed_count`).
 
-        Rows that an error names have failed. When Klaviyo counts more failures than its errors name rows, or counts fewer
-        rows than were sent, then any other row may be one of those: the others are unknown, none is taken as imported.
+        Rows that an error names have failed. The others are imported only if the counts prove it: all three are whole numbers, the
+        total is the number of rows sent, completed and failed ones add up to it, and the errors name as many rows as have failed, or
+        more. Otherwise any other row may have failed: the others are unknown.
         """
-        doubt = self._doubt(counts)
-        fates = np.full(len(self._rows), FATES.index("unknown" if doubt else "imported"), np.uint8)
-        reasons = dict.fromkeys(range(len(self._rows)), Reason("outcome_unknown", None, doubt)) if doubt else {}
+        why = self._doubt(counts)
+        fates = np.full(len(self._rows), FATES.index("unknown" if why else "imported"), np.uint8)
+        reasons = dict.fromkeys(range(len(self._rows)), Reason("outcome_unknown", None, why)) if why else {}
         reasons.update(self._failed)
         fates[list(self._failed)] = FATES.index("failed")
         return Outcome(self._rows, fates, reasons)
 
     def _doubt(self, counts: Json) -> str | None:
-        sent, named = len(self._rows), len(self._failed)
-        failed, total, completed = (whole_number(counts.get(name)) for name in ("failed_count", "total_count", "completed_count"))
-        if named == sent:
+        """Why rows that no error names may have failed; None when they have not."""
+        named = len(self._failed)
+        if named == len(self._rows):
             return None
         if self._strangers:
             return f"{self._strangers} errors of the import job name no row that was sent."
-        if failed is not None and failed > named:
-            return f"The import job counts {failed} failures; its errors name {named} rows."
-        if total is not None and total < sent:
-            return f"The import job counts {total} profiles; {sent} were sent."
-        if total is not None and completed is not None and completed + (failed or 0) < total:
-            return f"The import job counts {completed} of {total} profiles as completed, and only {failed or 0} as failed."
-        return None
+        return doubt(counts, len(self._rows), named)
+
+
+def doubt(counts: Json, sent: int, named: int) -> str | None:
+    """Why the counts of a complete job do not prove that all rows but the named ones were imported; None when they do."""
+    total, completed, failed = (whole_number(counts.get(name)) for name in COUNTS)
+    if total is None or completed is None or failed is None:
+        weak = ", ".join(name for name in COUNTS if whole_number(counts.get(name)) is None)
+        return f"The import job is complete, but gives no whole number as {weak}."
+    if total != sent:
+        return f"The import job counts {total} profiles; {sent} were sent."
+    if completed + failed != total:
+        return f"The import job counts {completed} of {total} profiles as completed and {failed} as failed."
+    if failed > named:
+        return f"The import job counts {failed} failures; its errors name {named} rows."
+    return None
 
 
 def normal(identifier: str, value: str) -> str:
@@ -130,5 +141,5 @@ def normal(identifier: str, value: str) -> str:
 
 
 def whole_number(value: object) -> int | None:
-    """The value when it is a whole number."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    """The value when it is a JSON integer that can be a count; None for texts, floats, booleans and negative numbers."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -7,8 +7,8 @@ bulk import, so Klaviyo is asked first who holds anything in these fields.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,6 +18,7 @@ from klaviyo_sync.core.attributes import PROPERTY
 from klaviyo_sync.core.clear_counts import ClearFate
 from klaviyo_sync.core.clear_result import ClearLedger, ClearOutcome
 from klaviyo_sync.core.issues import CODES
+from klaviyo_sync.core.prepared import WINDOW
 from klaviyo_sync.core.result import FATES, Fate, Outcome, Reason
 from klaviyo_sync.klaviyo import attribution
 from klaviyo_sync.klaviyo.answers import Answer, Rejection, attributes
@@ -54,31 +55,52 @@ class Ask:
         return orjson.dumps({"data": data})
 
 
-def send_clears(klaviyo: Klaviyo, outcome: Outcome, fields: Sequence[str], may: Callable[[int], object] = lambda _: None) -> ClearOutcome:
-    """What became of the fields that a batch clears, given what became of its profiles. `fields` are those of the sync, in its order.
+class Clears:
+    """The clears of a batch, given what became of its profiles: first it is read who would lose a value, then they are sent.
 
-    `may` is told how many profiles would lose a value, before the first one does; what it raises ends the sending.
-    Nothing is cleared in profiles that were not imported. A window with `unknown` ones is not done.
+    `fields` are those of the sync, in its order. Nothing is cleared in profiles that were not imported. A window with `unknown` clears
+    is not done.
 
     Raises:
         Refused: The key or its scopes are not good.
         Unavailable: Klaviyo did not answer in time: nothing is known of the rest of the batch.
     """
-    ledger = ClearLedger(outcome.rows, fields)
-    asks = []
-    named = {name: outcome.rows[name].to_pylist() for name in RANK if name in outcome.rows.column_names}
-    for row, paths in ledger.rows().items():
-        fate = FATES[outcome.fates[row]]
-        if fate == "imported":
-            asks.append(Ask(row, {name: cells[row] for name, cells in named.items() if cells[row] is not None}, paths))
-        else:
-            ledger.settle(row, WITHOUT_PROFILE[fate], reason("clear_without_profile"))
-    needed = deque(who_holds_something(klaviyo, asks, fields, ledger))
-    may(len(needed))
-    for ask, answer in side_by_side(partial(cleared, klaviyo), needed, AT_ONCE):
-        ledger.requests += answer.attempts
-        ledger.settle(ask.row, *verdict(ask, answer))
-    return ledger.outcome()
+
+    def __init__(self, klaviyo: Klaviyo, outcome: Outcome, fields: Sequence[str]) -> None:
+        self._klaviyo = klaviyo
+        self._windows = outcome.rows[WINDOW].to_numpy()
+        self._ledger = ClearLedger(outcome.rows, fields)
+        asks = []
+        named = {name: outcome.rows[name].to_pylist() for name in RANK if name in outcome.rows.column_names}
+        for row, paths in self._ledger.rows().items():
+            fate = FATES[outcome.fates[row]]
+            if fate == "imported":
+                asks.append(Ask(row, {name: cells[row] for name, cells in named.items() if cells[row] is not None}, paths))
+            else:
+                self._ledger.settle(row, WITHOUT_PROFILE[fate], reason("clear_without_profile"))
+        self._needed = who_holds_something(klaviyo, asks, fields, self._ledger)
+
+    def by_window(self) -> Counter[int]:
+        """How many profiles would lose a value, by the position of their window in the run."""
+        return Counter(int(self._windows[ask.row]) for ask in self._needed)
+
+    def send(self, without: Collection[int] = ()) -> ClearOutcome:
+        """What became of every clear; those of the windows `without` are not sent, and count as unknown."""
+        going: deque[Ask] = deque()
+        for ask in self._needed:
+            if self._windows[ask.row] in without:
+                self._ledger.settle(ask.row, "unknown")
+            else:
+                going.append(ask)
+        for ask, answer in side_by_side(partial(cleared, self._klaviyo), going, AT_ONCE):
+            self._ledger.requests += answer.attempts
+            self._ledger.settle(ask.row, *verdict(ask, answer))
+        return self._ledger.outcome()
+
+
+def send_clears(klaviyo: Klaviyo, outcome: Outcome, fields: Sequence[str]) -> ClearOutcome:
+    """What became of the fields that a batch clears, without a look at the limits of `stop_above`. Errors as for `Clears`."""
+    return Clears(klaviyo, outcome, fields).send()
 
 
 def who_holds_something(klaviyo: Klaviyo, asks: Sequence[Ask], fields: Sequence[str], ledger: ClearLedger) -> list[Ask]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from threading import Event
+from threading import Event, Timer
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from urllib.parse import quote, urljoin
 
 from klaviyo_sync.core.errors import Refused, Unavailable
-from klaviyo_sync.klaviyo.accounts import Account, ListDetails, account_in, list_in
+from klaviyo_sync.core.packing import Body
+from klaviyo_sync.interrupts import on_interrupt
+from klaviyo_sync.klaviyo.accounts import Account, ListDetails, account_in, list_in, the_account
 from klaviyo_sync.klaviyo.answers import Answer, GarbledError, Json, Rejection, api_errors, next_page, parse, resources
 from klaviyo_sync.klaviyo.limits import ACCOUNTS, LIMITS, LIST, Endpoint, Limits
 from klaviyo_sync.klaviyo.pacing import Pacer
@@ -24,6 +27,7 @@ from klaviyo_sync.klaviyo.transport import REVISION, Reply, Timeouts, Transport,
 LOGGER = logging.getLogger(__name__)
 REQUEST_SECONDS = 600.0
 SLICE_SECONDS = 0.2
+GRACE_SECONDS = 3.0
 VALUES = frozenset({400, 404, 409, 413, 422})
 
 
@@ -46,13 +50,14 @@ class Request:
     endpoint: Endpoint
     id: str | None = None
     params: Mapping[str, str] | None = None
-    body: bytes | None = None
+    body: bytes | Body | None = None
     address: str | None = None
 
 
 class Klaviyo:
-    """One account's API, for several threads; a context manager that closes its connections.
+    """One account's API, for several threads; a context manager that closes its connections. An interrupt stops it.
 
+    `account` is the id of the account that the key must open.
     `clock` and `sleep` belong together: after `sleep(seconds)` the clock has moved on by about as much.
     """
 
@@ -61,6 +66,7 @@ class Klaviyo:
         api_key: str,
         base_url: str = "https://a.klaviyo.com",
         *,
+        account: str | None = None,
         limits: Limits = LIMITS,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 (an immutable tuple)
         request_seconds: float = REQUEST_SECONDS,
@@ -72,29 +78,58 @@ class Klaviyo:
         self._transport = Transport(api_key, base_url, timeouts)
         self._pacer = Pacer(limits, clock)
         self._request_seconds = request_seconds
+        self._wanted = account
+        self._account: Account | None = None
         self._sleep = sleep
         self._jitter = jitter
+        self._stopped = Event()
+        self._interrupts = on_interrupt(self.stop)
 
-    def __enter__(self) -> Klaviyo:  # noqa: PYI034 (typing.Self is younger than Python 3.10)
+    def __enter__(self) -> Self:
+        self._interrupts.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._interrupts.__exit__(kind, error, trace)
         self._transport.close()
 
+    @property
+    def base_url(self) -> str:
+        """The address that is asked."""
+        return self._transport.base_url
+
+    def stop(self) -> None:
+        """Ends the work of all threads for good: waits at once, requests that are under way within GRACE_SECONDS.
+
+        An answer that arrives in that time is still taken. Afterwards connections are cut and none can be opened.
+        """
+        self._stopped.set()
+        cut = Timer(GRACE_SECONDS, self._transport.sever)
+        cut.daemon = True
+        cut.start()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped.is_set()
+
     def pause(self, seconds: float, stop: Event | None = None) -> None:
-        """Returns after so many seconds, looking up often enough to leave soon once `stop` is set.
+        """Returns after so many seconds, looking up often enough to leave soon once `stop` is set, or the client is stopped.
 
         Raises:
-            StoppedError: `stop` is set.
+            StoppedError: `stop` is set, or the client is stopped.
         """
         until = self.clock() + seconds
         while True:
-            if stop is not None and stop.is_set():
-                raise StoppedError
+            self._leave_when_stopped(stop)
             left = until - self.clock()
             if left <= 0:
                 return
             self._sleep(min(left, SLICE_SECONDS))
+
+    def _leave_when_stopped(self, stop: Event | None) -> None:
+        if self._stopped.is_set() or (stop is not None and stop.is_set()):
+            raise StoppedError
 
     def request(self, request: Request, stop: Event | None = None) -> Answer | Rejection:
         """The answer to a request, asked again while trouble is of the passing kind.
@@ -102,11 +137,12 @@ class Klaviyo:
         Raises:
             Refused: The key, its scopes or the address are not good: the owner of the key must act.
             Unavailable: The trouble did not pass in time.
-            StoppedError: `stop` was set while waiting.
+            StoppedError: `stop` was set while waiting, or the client is stopped.
         """
         until = self.clock() + self._request_seconds
         met: Counter[Trouble] = Counter()
         while True:
+            self._leave_when_stopped(stop)
             self._pacer.take(request.endpoint, lambda seconds: self.pause(seconds, stop))
             outcome = self._attempt(request, met)
             if not isinstance(outcome, Setback):
@@ -146,11 +182,13 @@ class Klaviyo:
             request = Request(request.endpoint, address=address)
 
     def account(self) -> Account:
-        """The account that the key opens; may be asked at most 15 times a minute. Errors as for `request`."""
-        return account_in(self.request(Request(ACCOUNTS)))
+        """The account that the key opens; Klaviyo is asked once. Errors as for `request`; `ConfigError` when it must be another one."""
+        if self._account is None:
+            self._account = the_account(account_in(self.request(Request(ACCOUNTS))), self._wanted)
+        return self._account
 
     def list_details(self, list_id: str) -> ListDetails:
-        """The list of this id. Errors as for `request`; `Refused` also when the account has no such list."""
+        """The list of this id. Errors as for `request`; NoSuchListError, a ConfigError, when the account has none."""
         return list_in(self.request(Request(LIST, id=list_id)), list_id)
 
     def _wait(self, setback: Setback, met: int) -> float:
@@ -189,8 +227,10 @@ def request_id(reply: Reply) -> str:
 
 
 def seen(reply: Reply) -> str:
-    """The status and the id of a reply."""
-    return f"{reply.status} (request {request_id(reply)})"
+    """The status and the id of a reply; also what it is, where it is not JSON and so not of Klaviyo's making."""
+    kind = re.match(r"[\w.+/-]+", reply.headers.get("Content-Type", ""))
+    strange = f", {kind[0]} instead of JSON" if kind and "json" not in kind[0] else ""
+    return f"{reply.status}{strange} (request {request_id(reply)})"
 
 
 ADVICE = {

@@ -7,7 +7,7 @@ of the whole call (https://developers.klaviyo.com/en/reference/bulk_subscribe_pr
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Event
 
@@ -17,8 +17,9 @@ from klaviyo_sync.core.consent_counts import ConsentFate
 from klaviyo_sync.core.consent_reasons import CONSENT_CODES
 from klaviyo_sync.core.consent_result import BIRTH, ConsentOutcome, Ledger, dated_column, stated_column, zoneless_column
 from klaviyo_sync.core.decisions import Action, Mode, Present, Statement, decide, needs_status
+from klaviyo_sync.core.prepared import WINDOW
 from klaviyo_sync.core.result import FATES, Fate, Outcome, Reason
-from klaviyo_sync.core.sync import Channel, Consent
+from klaviyo_sync.core.sync import CHANNELS, Channel, Consent
 from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.statuses import IDENTIFIERS, Key, Statuses, key_of, keys_of, patiently
 from klaviyo_sync.klaviyo.subscriptions import DATED_SUBSCRIBES, SUBSCRIBES, UNSUBSCRIBES, Ask, Calls
@@ -35,6 +36,11 @@ class Person:
     identifiers: Mapping[str, str]
     birth: str | None
     statements: Mapping[Channel, Statement]
+
+    def leaving(self, channels: Collection[Channel] = CHANNELS) -> Person:
+        """The person with the opt-outs for these channels alone."""
+        opt_outs = {name: said for name, said in self.statements.items() if said.meaning == "unsubscribe" and name in channels}
+        return replace(self, statements=opt_outs)
 
     def unsure(self, mode: Mode) -> Iterator[tuple[Channel, Key, Statement]]:
         """The channels whose present status must be read, with the key to find it by."""
@@ -60,10 +66,13 @@ class Plan:
     undated: list[Ask] = field(default_factory=list)
 
 
-def send_consent(klaviyo: Klaviyo, outcome: Outcome, consent: Consent, stop: Event | None = None) -> ConsentOutcome:
+def send_consent(
+    klaviyo: Klaviyo, outcome: Outcome, consent: Consent, stop: Event | None = None, opt_outs_only: Collection[int] = ()
+) -> ConsentOutcome:
     """What became of every statement of a batch, given what became of its profiles.
 
-    Statements of profiles that were not imported are not sent. A window with `unknown` ones is not done.
+    Statements of profiles that were not imported are not sent. A window with `unknown` ones is not done. `opt_outs_only` are the
+    positions of windows that stopped themselves: their subscribes are left alone, and have no fate.
 
     Raises:
         Refused: The key, its scopes or the list are not good.
@@ -71,7 +80,9 @@ def send_consent(klaviyo: Klaviyo, outcome: Outcome, consent: Consent, stop: Eve
     """
     ledger = Ledger(outcome.rows)
     imported = []
-    for person in people(ledger):
+    windows = outcome.rows[WINDOW].to_numpy()
+    for everything in people(ledger):
+        person = everything.leaving() if windows[everything.row] in opt_outs_only else everything
         fate = FATES[outcome.fates[person.row]]
         if fate == "imported":
             imported.append(person)

@@ -15,7 +15,7 @@ from klaviyo_sync.klaviyo.attribution import normal
 from klaviyo_sync.klaviyo.client import Klaviyo, Request
 from klaviyo_sync.klaviyo.limits import PROFILES
 from klaviyo_sync.klaviyo.side_by_side import side_by_side
-from klaviyo_sync.klaviyo.statuses import PER_CALL, WAITS, cut, quoted, smaller
+from klaviyo_sync.klaviyo.statuses import PER_CALL, WAITS, cut, quoted, smaller, unread
 
 # Which identifier finds a profile first: https://help.klaviyo.com/hc/en-us/articles/12902308138011.
 RANK = ("id", "external_id", "email", "phone_number")
@@ -45,7 +45,10 @@ class Holdings:
         self._held: dict[Key, int] = {}
 
     def of(self, keys: Iterable[Key]) -> int | None:
-        """The bits of whoever has one of the keys; None when Klaviyo shows nobody. A key that it does not look up may hold anything."""
+        """The bits of whoever has one of the keys; None when Klaviyo shows nobody.
+
+        A key that Klaviyo does not look up, or of which it does not show everybody, may hold anything.
+        """
         found = [self._held[key] for key in keys if key in self._held]
         return None if not found else _either(found)
 
@@ -92,9 +95,8 @@ class Holdings:
     def _take(self, identifier: str, part: list[str], answer: Answer | Rejection) -> list[list[str]]:
         """Takes in one answer; what of it is to be asked again in smaller parts."""
         self.requests += answer.attempts
-        if isinstance(answer, Rejection) and len(part) == 1:
+        if unread(answer) and len(part) == 1:
             self._held[identifier, normal(identifier, part[0])] = (1 << len(self._fields)) - 1
-            return []
         found = () if isinstance(answer, Rejection) else answer.resources
         for profile in found:
             self._add(profile)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from threading import Condition, Event, Thread
 from types import TracebackType
+from typing import Self
 
 from klaviyo_sync.core.packing import Batch
 from klaviyo_sync.core.result import Outcome
@@ -15,9 +16,11 @@ from klaviyo_sync.klaviyo.answers import Answer, Json, Rejection
 from klaviyo_sync.klaviyo.client import SLICE_SECONDS, Klaviyo, Request, StoppedError
 from klaviyo_sync.klaviyo.jobs import Patience, listed, looked_up, lost, settled
 from klaviyo_sync.klaviyo.limits import IMPORT_PROFILES
+from klaviyo_sync.klaviyo.looks import Looks
 from klaviyo_sync.klaviyo.submission import Job, Submission
 
 READERS = 2
+LAST_SECONDS = 10.0
 
 
 def import_batches(
@@ -27,7 +30,7 @@ def import_batches(
 
     `batches` is read in the calling thread. At most `senders` + 1 batches are held at once, and at most `in_flight` import
     jobs are open; of an accepted batch only its `rows` are kept. Closing the iterator early ends the threads; a request
-    that is under way is waited for.
+    that is under way is waited for, unless the client was stopped: then all of it ends within LAST_SECONDS.
 
     Raises:
         Refused: The key, its scopes or the list are not good.
@@ -63,14 +66,17 @@ class _Run:
         self._waiting: deque[Batch] = deque()
         self._running: list[_Watched] = []
         self._complete: deque[tuple[Job, Json]] = deque()
+        self._ids: set[str] = set()
         self._outcomes: deque[Outcome] = deque()
         self._slots = in_flight
         self._open = 0
+        self._unsent = 0
+        self._all_offered = False
         self._error: BaseException | None = None
         work = [self._send] * senders + [self._watch] + [self._read] * READERS
         self._threads = [Thread(target=self._guarded, args=(one,), name=f"klaviyo{one.__name__}", daemon=True) for one in work]
 
-    def __enter__(self) -> _Run:  # noqa: PYI034 (typing.Self is younger than Python 3.10)
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
@@ -78,7 +84,12 @@ class _Run:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._halt()
         for thread in self._threads:
-            thread.join()
+            # A stopped client opens no connection: a thread that still waits for one can send nothing.
+            while thread.is_alive() and not self._klaviyo.stopped:
+                thread.join(SLICE_SECONDS)
+        until = time.monotonic() + LAST_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
     # The caller's side.
 
@@ -90,6 +101,7 @@ class _Run:
                 return False
             self._waiting.append(batch)
             self._open += 1
+            self._unsent += 1
             self._changed.notify_all()
             return True
 
@@ -103,8 +115,9 @@ class _Run:
             return taken
 
     def busy(self) -> bool:
-        """Whether there are outcomes, or an error; waits for them as long as work is under way."""
+        """Whether there are outcomes, or an error; waits for them as long as work is under way. Nothing is offered any more."""
         with self._changed:
+            self._all_offered = True
             self._changed.wait_for(lambda: self._error or self._outcomes or not self._open)
             return bool(self._error or self._outcomes)
 
@@ -159,14 +172,22 @@ class _Run:
                 self._watch_over(made)
             else:
                 self._report(made)
+        with self._changed:
+            self._unsent -= 1
         self._close(slots=int(has_slot))
 
     def _watch_over(self, job: Job) -> None:
         now = self._klaviyo.clock()
         with self._changed:
-            self._running.append(_Watched(job, now, now + self._patience.shortest))
+            taken = job.id in self._ids
+            self._ids.add(job.id)
             self._open += 1
+            if not taken:
+                self._running.append(_Watched(job, now, now + self._patience.shortest))
             self._changed.notify_all()
+        if taken:
+            self._report(lost(job, "Klaviyo gave it the id of another import job."))
+            self._close(slots=1)
 
     def _report(self, outcome: Outcome) -> None:
         with self._changed:
@@ -181,13 +202,15 @@ class _Run:
             self._changed.notify_all()
 
     def _watch(self) -> None:
-        next_look = -math.inf
+        looks = Looks(self._patience.pace)
         while True:
             with self._changed:
                 self._when(lambda: self._running)
                 running = list(self._running)
+                sending = self._unsent > 0 or not self._all_offered
+                blocked = self._slots == 0
             now = self._klaviyo.clock()
-            wait = max(next_look, min(one.due for one in running)) - now
+            wait = looks.wait(now, min(one.due for one in running), sending=sending, blocked=sending and blocked)
             if wait > 0:
                 self._klaviyo.pause(min(wait, SLICE_SECONDS), self._stop)
                 continue
@@ -197,7 +220,7 @@ class _Run:
                     self._look(one, found[one.job.id])
                 elif one.due <= now:
                     self._look(one, looked_up(self._klaviyo, one.job.id, self._stop))
-            next_look = now + self._patience.shortest
+            looks.took(now)
 
     def _look(self, one: _Watched, state: Json | None) -> None:
         """Decides on one job, given its attributes, or None when Klaviyo does not know it."""

@@ -7,7 +7,7 @@ cancelled; there is none for failure. A GET counts apart from the POST, 150 a mi
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from itertools import islice
 from threading import Event
@@ -19,17 +19,19 @@ from klaviyo_sync.klaviyo.answers import Answer, Json, api_error, attributes, te
 from klaviyo_sync.klaviyo.attribution import Attribution, whole
 from klaviyo_sync.klaviyo.client import Klaviyo, Request
 from klaviyo_sync.klaviyo.limits import IMPORT_ERRORS, IMPORT_JOB, IMPORT_JOBS
+from klaviyo_sync.klaviyo.looks import Pace
 from klaviyo_sync.klaviyo.submission import Job
 
 PAGE = 100
 SPARE_PAGES = 50
 STALE = timedelta(hours=6)
+ENDED = ("complete", "cancelled")
 
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds: the shortest and longest between two looks, how long Klaviyo may not know a job that it just accepted, how long
-    a job may take, and how long jobs of others are waited for. Two looks a second stay below 150 a minute.
+    """Seconds: the shortest and longest between two looks at one job, how long Klaviyo may not know a job that it just accepted, how
+    long a job may take, and how long jobs of others are waited for. `pace` bounds the looks at all open jobs together.
     """
 
     shortest: float = 0.5
@@ -37,10 +39,18 @@ class Patience:
     unheard_of: float = 30.0
     job: float = 3600.0
     others: float = 600.0
+    pace: Pace = field(default_factory=Pace)
 
     def scaled(self, factor: float) -> Patience:
         """The same patience with a Klaviyo whose time runs `factor` times as fast."""
-        return Patience(self.shortest / factor, self.longest / factor, self.unheard_of / factor, self.job / factor, self.others / factor)
+        return Patience(
+            self.shortest / factor,
+            self.longest / factor,
+            self.unheard_of / factor,
+            self.job / factor,
+            self.others / factor,
+            self.pace.scaled(factor),
+        )
 
     def until_next_look(self, age: float) -> float:
         """Seconds to wait before looking again at a job of this age: soon at young ones, so that small jobs end soon."""
@@ -60,9 +70,9 @@ def listed(klaviyo: Klaviyo, ids: Collection[str], stop: Event | None = None) ->
 
 
 def looked_up(klaviyo: Klaviyo, job_id: str, stop: Event | None = None) -> Json | None:
-    """The attributes of one job, or None when Klaviyo does not know it."""
+    """The attributes of one job, or None when Klaviyo does not know it, or answers about another one."""
     answer = klaviyo.request(Request(IMPORT_JOB, id=job_id), stop)
-    return attributes(answer.resource) if isinstance(answer, Answer) else None
+    return attributes(answer.resource) if isinstance(answer, Answer) and answer.resource["id"] == job_id else None
 
 
 def settled(klaviyo: Klaviyo, job: Job, counts: Json, stop: Event | None = None) -> Outcome:
@@ -114,7 +124,8 @@ def prepare(
     One created more than six hours ago is taken for dead: Klaviyo keeps dead jobs for seven days.
 
     Raises:
-        Refused: The key is not good, or there is no such list.
+        Refused: The key is not good.
+        NoSuchListError: The account has no such list.
         Unavailable: Other imports did not end in time.
     """
     patience = patience or Patience()
@@ -133,16 +144,17 @@ def prepare(
 
 
 def unfinished(klaviyo: Klaviyo, since: datetime, stop: Event | None) -> list[str]:
-    """The ids of jobs created after `since` that are queued or processing."""
+    """The ids of jobs created after `since` that are queued or processing, or in a state that is neither complete nor cancelled."""
     wanted = {"filter": 'any(status,["queued","processing"])', "sort": "-created_at", "page[size]": str(PAGE)}
     pages = islice(klaviyo.pages(Request(IMPORT_JOBS, params=wanted), stop), SPARE_PAGES)
-    return [job["id"] for page in pages for job in page.resources if created(attributes(job), since) >= since]
+    jobs = ((job["id"], attributes(job)) for page in pages for job in page.resources)
+    return [job_id for job_id, job in jobs if job.get("status") not in ENDED and created(job, since) >= since]
 
 
 def created(job: Json, otherwise: datetime) -> datetime:
     """When a job was created; `otherwise` when it does not say so."""
     try:
-        moment = datetime.fromisoformat(text(job.get("created_at")).replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(text(job.get("created_at")))
     except ValueError:
         return otherwise
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)

@@ -67,7 +67,7 @@ def worse(one: Present, other: Present) -> Present:
 def moment(value: object) -> datetime | None:
     """A date of Klaviyo's, in UTC; None for none, or one that cannot be read."""
     try:
-        found = datetime.fromisoformat(text(value).replace("Z", "+00:00"))
+        found = datetime.fromisoformat(text(value))
         return found.replace(tzinfo=timezone.utc) if found.tzinfo is None else found.astimezone(timezone.utc)
     except (ValueError, OverflowError):
         return None

@@ -50,7 +50,10 @@ for _name in ("urllib3.connectionpool", "urllib3.util.retry"):
 
 @dataclass
 class Statuses:
-    """What was read so far: presents by key and by those of the `channels`, keys that Klaviyo refused to look up, and the requests."""
+    """What was read so far: presents by key and by those of the `channels`, and the number of requests.
+
+    `unreadable` are keys that Klaviyo would not look up, or did not show everybody with.
+    """
 
     channels: Collection[Channel] = CHANNELS
     people: People = field(default_factory=dict)
@@ -73,9 +76,8 @@ class Statuses:
         found = () if isinstance(answer, Rejection) else answer.resources
         for profile in found:
             self._add(attributes(profile))
-        if isinstance(answer, Rejection) and len(part) == 1:
+        if unread(answer) and len(part) == 1:
             self.unreadable.add((identifier, part[0]))
-            return []
         return smaller(part, answer)
 
     def _add(self, profile: Json) -> None:
@@ -93,7 +95,7 @@ class Statuses:
         return Present() if key in self.unreadable else self.people.get(key, {}).get(channel)
 
     def asked(self, key: Key) -> bool:
-        """Whether Klaviyo has shown somebody with this key, or refused to look it up."""
+        """Whether Klaviyo has shown somebody with this key, or would not show everybody with it."""
         return key in self.people or key in self.unreadable
 
 
@@ -108,10 +110,14 @@ def keys_of(identifiers: Mapping[str, str]) -> list[Key]:
     return [(identifier, normal(identifier, identifiers[identifier])) for identifier in IDENTIFIERS if identifier in identifiers]
 
 
+def unread(answer: Answer | Rejection) -> bool:
+    """Whether an answer leaves people out who were asked for: it was refused, or there is another page of them."""
+    return isinstance(answer, Rejection) or answer.next is not None
+
+
 def smaller(part: list[str], answer: Answer | Rejection) -> list[list[str]]:
-    """What is to be asked again: both halves of a part that was refused, or whose people fill more than one page; else nothing."""
-    cut_short = isinstance(answer, Rejection) or (answer.next is not None and len(answer.resources) >= PER_CALL and len(part) < PER_CALL)
-    return [part[: len(part) // 2], part[len(part) // 2 :]] if cut_short and len(part) > 1 else []
+    """What is to be asked again: both halves of a part whose answer leaves people out; nothing for a single one."""
+    return [part[: len(part) // 2], part[len(part) // 2 :]] if unread(answer) and len(part) > 1 else []
 
 
 def quoted(value: str) -> str:

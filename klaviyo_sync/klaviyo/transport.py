@@ -5,19 +5,20 @@ from __future__ import annotations
 import ipaddress
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
 from klaviyo_sync.core.errors import ConfigError, Refused
+from klaviyo_sync.core.packing import Body
+from klaviyo_sync.klaviyo.connections import Adapter, Connections
 
 REVISION = "2026-07-15"
 MEDIA_TYPE = "application/vnd.api+json"
@@ -111,30 +112,36 @@ class Transport:
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         # A proxy has no business between this machine and itself.
         self._session.trust_env = not is_loopback(urlsplit(self.base_url).hostname or "")
-        self._session.mount(self.base_url, HTTPAdapter(pool_connections=1, pool_maxsize=CONNECTIONS, max_retries=0))
+        self._connections = Connections()
+        self._session.mount(self.base_url, Adapter(self._connections, CONNECTIONS, timeouts.whole))
 
     def close(self) -> None:
         """Closes the connections."""
         self._session.close()
 
-    def exchange(self, method: str, url: str, params: Mapping[str, str] | None, body: bytes | None, largest: int) -> Reply:
+    def sever(self) -> None:
+        """Cuts every connection, also under a request of another thread, which then meets UnreachableError. None can be opened after."""
+        self._connections.sever()
+
+    def exchange(self, method: str, url: str, params: Mapping[str, str] | None, body: bytes | Body | None, largest: int) -> Reply:
         """The reply to one request, whatever its status, of at most `largest` bytes.
 
         Raises:
             UnreachableError: No connection, no answer in time, one that broke off, or one without end.
             Refused: The other side's certificate is not good.
         """
+        until = time.monotonic() + self._timeouts.whole
+        sendable = cast("Iterable[bytes] | bytes | None", body)  # http.client takes any buffer
         try:
             with self._session.request(
-                method, url, params=params, data=body, timeout=self._timeouts[:2], stream=True, allow_redirects=False
+                method, url, params=params, data=sendable, timeout=self._timeouts[:2], stream=True, allow_redirects=False
             ) as response:
-                return Reply(response.status_code, response.headers, self._read(response, largest))
+                return Reply(response.status_code, response.headers, self._read(response, largest, until))
         except (OSError, HTTPError) as error:
             failure = describe(error, urlsplit(self.base_url).hostname)
         raise failure
 
-    def _read(self, response: requests.Response, largest: int) -> bytes:
-        until = time.monotonic() + self._timeouts.whole
+    def _read(self, response: requests.Response, largest: int, until: float) -> bytes:
         body = bytearray()
         # Not iter_content: it waits for whole chunks, so that a trickle would never meet the time limit.
         while chunk := response.raw.read1(65_536, decode_content=True):
@@ -156,4 +163,8 @@ def describe(error: Any, host: str | None) -> UnreachableError | Refused:
         )
     if "NameResolutionError" in said:
         return UnreachableError(f"the name {host} could not be resolved; some DNS block lists hold it")
-    return UnreachableError(type(error).__name__)
+    if refused := re.search(r"Tunnel connection failed: (\d{3})", said):
+        return UnreachableError(f"the proxy that HTTPS_PROXY names answered {refused[1]} instead of {host}")
+    if broken := re.search(r"\[SSL: (\w+)\]", said):
+        return UnreachableError(f"no TLS connection with {host} ({broken[1]})")
+    return UnreachableError(f"no whole answer from {host} ({type(error).__name__})")

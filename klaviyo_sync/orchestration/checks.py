@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -21,7 +21,8 @@ from klaviyo_sync.orchestration.clear_metadata import clear_equation, clear_meta
 from klaviyo_sync.orchestration.consent_metadata import consent_metadata, equation
 from klaviyo_sync.orchestration.late import Late, late_metadata
 from klaviyo_sync.orchestration.late import words as late_words
-from klaviyo_sync.orchestration.verdicts import Verdict, counted, issue_metadata, only
+from klaviyo_sync.orchestration.stops import Stopped
+from klaviyo_sync.orchestration.verdicts import Verdict, counted, days, issue_metadata, only
 
 if TYPE_CHECKING:  # pyarrow and numpy, for a run only
     from klaviyo_sync.core.result import Result
@@ -30,10 +31,16 @@ DELIVERY_CODES = frozenset({"refused", "import_failed", "outcome_unknown"}) | {c
 CONSENT_ISSUES = frozenset(CONSENT_CODES) | {code for code in CODES if "consent" in code}
 MAPPING_CODES = frozenset(CODES) - DELIVERY_CODES - CONSENT_ISSUES
 
+MOST_STOPPED = 5
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
 
 @dataclass(frozen=True)
 class Overview:
-    """All windows of a sync: those that had ended long enough ago, those missing, what the newest results say, and rows that came late."""
+    """All windows of a sync: those that had ended long enough ago, those missing, what the newest results say, and rows that came late.
+
+    `stopped` are the windows that stopped themselves, seen at `as_of`. `switched_off` says that the schedule is off, if it is known to be.
+    """
 
     due: int
     missing: Sequence[str]
@@ -43,6 +50,9 @@ class Overview:
     undated: int
     future: int
     late: Late
+    switched_off: str | None = None
+    stopped: Sequence[Stopped] = ()
+    as_of: datetime = EPOCH
 
 
 def mapping(sync: Sync, result: Result) -> Verdict:
@@ -107,11 +117,13 @@ def accounting(_sync: Sync, result: Result) -> Verdict:
 
 
 def completeness(sync: Sync, overview: Overview) -> Verdict:
-    """Whether every window was imported, and which windows still hold rows that Klaviyo did not take, or that came after they ran."""
+    """Whether every window was imported or stopped itself, and which ones hold rows that Klaviyo did not take, or that came late."""
     missing, failing = len(overview.missing), len(overview.failing)
     words = [f"{counted(missing, 'window')} of {overview.due:,} missing"]
     if overview.missing:
         words.append(f"the oldest is {overview.missing[0]}")
+    if overview.stopped:
+        words.append(stopped_words(overview.stopped, overview.as_of))
     if overview.unasked:
         words.append(f"{overview.unasked:,} lie further back than the schedule looks ({days(sync.catch_up)}): start a backfill for them")
     if failing:
@@ -119,6 +131,8 @@ def completeness(sync: Sync, overview: Overview) -> Verdict:
     if overview.undated:
         words.append(f"{counted(overview.undated, 'row')} without {sync.modified_at.column}, which no window can hold")
     words.append(late_words(overview.late))
+    if overview.switched_off:
+        words.append(overview.switched_off)
     numbers: dict[str, dg.MetadataValue] = {
         "windows_due": dg.MetadataValue.int(overview.due),
         "windows_missing": dg.MetadataValue.int(missing),
@@ -127,16 +141,40 @@ def completeness(sync: Sync, overview: Overview) -> Verdict:
         "undated_rows": dg.MetadataValue.int(overview.undated),
         "future_rows": dg.MetadataValue.int(overview.future),
         **late_metadata(overview.late),
+        **stopped_metadata(overview.stopped),
     }
     if overview.missing:
         numbers["oldest_missing"] = dg.MetadataValue.text(overview.missing[0])
     if overview.failing:
         oldest = sorted(overview.failing.items())[:20]
         numbers["failed_rows_by_window"] = dg.MetadataValue.json([[window, rows] for window, rows in oldest])
-    open_questions = missing + failing + overview.undated + overview.late.windows + (overview.late.problem is not None)
-    # No schedule asks for windows beyond its reach, nor for windows that were imported: somebody must.
-    grave = overview.unasked > 0 or overview.late.windows > 0
+    unasked_now = (overview.late.problem is not None) + (overview.switched_off is not None)
+    stopped = sum(stop.window not in overview.missing for stop in overview.stopped)
+    open_questions = missing + stopped + failing + overview.undated + overview.late.windows + unasked_now
+    # No schedule asks for windows beyond its reach, nor for windows that were imported: somebody must. Nor do stopped ones go on alone.
+    grave = overview.unasked > 0 or overview.late.windows > 0 or bool(overview.stopped)
     return Verdict(open_questions, grave, words="; ".join(words) + ".", metadata=numbers)
+
+
+def stopped_words(stopped: Sequence[Stopped], now: datetime) -> str:
+    """The windows that stopped themselves, each with the reason and the number and age of the opt-outs that wait in it."""
+    named = "; ".join(stop.words(now) for stop in stopped[:MOST_STOPPED])
+    more = f"; and {len(stopped) - MOST_STOPPED} more" if len(stopped) > MOST_STOPPED else ""
+    return f"{counted(len(stopped), 'window')} stopped {'itself' if len(stopped) == 1 else 'themselves'}: {named}{more}"
+
+
+def stopped_metadata(stopped: Sequence[Stopped]) -> dict[str, dg.MetadataValue]:
+    """How many windows stopped themselves and how many opt-outs wait in them, and why; nothing when there are none."""
+    if not stopped:
+        return {}
+    waiting = [stop for stop in stopped if stop.waiting]
+    oldest = {"opt_outs_waiting_since": dg.MetadataValue.timestamp(min(stop.since for stop in waiting))} if waiting else {}
+    return {
+        "windows_stopped": dg.MetadataValue.int(len(stopped)),
+        "stopped_windows": dg.MetadataValue.json([[stop.window, stop.text, stop.waiting] for stop in stopped]),
+        "opt_outs_waiting": dg.MetadataValue.int(sum(stop.waiting for stop in stopped)),
+        **oldest,
+    }
 
 
 WindowCheck = Callable[[Sync, "Result"], Verdict]
@@ -152,9 +190,3 @@ def check_specs(key: dg.AssetKey, windows: dg.TimeWindowPartitionsDefinition) ->
         *(dg.AssetCheckSpec(name, asset=key, description=check.__doc__, partitions_def=windows) for name, check in PER_WINDOW.items()),
         *(dg.AssetCheckSpec(name, asset=key, description=check.__doc__) for name, check in OVERALL.items()),
     ]
-
-
-def days(duration: timedelta) -> str:
-    """`7 days`, or hours where there is no whole number of days."""
-    whole = duration // timedelta(days=1)
-    return counted(whole, "day") if timedelta(days=whole) == duration else counted(round(duration / timedelta(hours=1)), "hour")

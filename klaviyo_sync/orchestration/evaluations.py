@@ -7,18 +7,25 @@ from datetime import datetime
 
 import dagster as dg
 
+from klaviyo_sync.core.coverage import Coverage, uncovered
+from klaviyo_sync.core.ledger import ANYWHERE, Destination
+from klaviyo_sync.core.provenance import dataset_id
 from klaviyo_sync.core.sync import Sync
-from klaviyo_sync.orchestration import late
+from klaviyo_sync.core.windows import windows
+from klaviyo_sync.orchestration import column_types, late
 from klaviyo_sync.orchestration.checks import OVERALL, PER_WINDOW, Overview
 from klaviyo_sync.orchestration.dagster_private import target
+from klaviyo_sync.orchestration.done import read_ledger
 from klaviyo_sync.orchestration.lineage import asset_key
-from klaviyo_sync.orchestration.partitions import closed, partitions
 from klaviyo_sync.orchestration.resources import OpenWarehouse
+from klaviyo_sync.orchestration.stops import stopped_windows
 from klaviyo_sync.orchestration.stored import Stored, newest
+from klaviyo_sync.orchestration.switches import schedule_switched_off
 from klaviyo_sync.orchestration.ticks import settled
 from klaviyo_sync.orchestration.verdicts import Verdict
 
 LOOKED_AT = 1_000
+MAPPING = "mapping"
 
 
 def of_windows(sync: Sync, stored: Iterable[Stored], names: Collection[str]) -> Iterator[dg.AssetCheckEvaluation]:
@@ -27,42 +34,64 @@ def of_windows(sync: Sync, stored: Iterable[Stored], names: Collection[str]) -> 
         for name, check in PER_WINDOW.items():
             if name in names:
                 verdict = check(sync, window.result)
+                verdict = column_types.judged(verdict, window) if name == MAPPING else verdict
                 file = window.rejects_file if "issues" in verdict.metadata else None
                 where = {"rejects_file": dg.MetadataValue.text(file)} if file else {}
                 yield evaluation(asset_key(sync), name, verdict, where, window)
 
 
 def of_the_sync(
-    sync: Sync, instance: dg.DagsterInstance, now: datetime, names: Collection[str], to_ask: OpenWarehouse | None
+    sync: Sync,
+    instance: dg.DagsterInstance,
+    now: datetime,
+    names: Collection[str],
+    to_ask: OpenWarehouse | None,
+    *,
+    destination: Destination = ANYWHERE,
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """The named checks of the sync as a whole, as of `now`. Without a warehouse to ask, late rows are those that were counted last."""
     wanted = {name: check for name, check in OVERALL.items() if name in names}
     if wanted:
-        seen = overview(sync, instance, now, to_ask)
+        seen = overview(sync, instance, now, to_ask, destination)
         yield from (evaluation(asset_key(sync), name, check(sync, seen), {}, None) for name, check in wanted.items())
 
 
-def overview(sync: Sync, instance: dg.DagsterInstance, now: datetime, to_ask: OpenWarehouse | None) -> Overview:
+def overview(
+    sync: Sync, instance: dg.DagsterInstance, now: datetime, to_ask: OpenWarehouse | None, destination: Destination = ANYWHERE
+) -> Overview:
     """Which windows had settled by `now`, which of them are missing, what the results of the newest ones say, and which rows came late."""
-    key, windows = asset_key(sync), partitions(sync)
+    key, history = asset_key(sync), sync.history == "include"
     by = settled(now.astimezone(sync.zone), sync.settle)
-    due = closed(windows, by)
-    done = instance.get_materialized_partitions(key)
-    missing = [window for window in due if window not in done]
-    within_reach = set(closed(windows, by, within=sync.catch_up))
+    due = list(windows(sync, by))
+    ledger = read_ledger(instance, key).ledger
+    coverage = ledger.coverage(dataset_id(sync), destination)
+    missing = uncovered(due, coverage, history=history)
+    stopped = stopped_windows(instance, sync, destination, coverage)
+    retried = {stop.window for stop in stopped}
     seen = newest(instance, key, LOOKED_AT)
-    failing = {name: rows for name, window in seen.items() if (rows := window.result.not_taken)}
-    last = next(iter(seen.values()), None)
+    current = [one for one in seen.values() if ledger.counts(one.entry.origin, dataset_id(sync), destination)]
     return Overview(
         due=len(due),
-        missing=missing,
-        unasked=sum(window not in within_reach for window in missing),
+        missing=[window.key for window in missing],
+        unasked=sum(window.end <= by - sync.catch_up and window.key not in retried for window in missing),
         looked_at=len(seen),
-        failing=failing,
-        undated=last.undated if last else 0,
-        future=last.future if last else 0,
-        late=late.count(sync, instance, to_ask, now) if to_ask else late.recall(sync, instance),
+        failing={one.window: rows for one in not_replaced(current) if (rows := one.result.not_taken)},
+        undated=current[0].undated if current else 0,
+        future=current[0].future if current else 0,
+        late=late.count(sync, instance, to_ask, now, destination) if to_ask else late.recall(sync, instance),
+        stopped=stopped,
+        as_of=now,
+        switched_off=schedule_switched_off(instance, sync) if seen else None,
     )
+
+
+def not_replaced(results: Iterable[Stored]) -> Iterator[Stored]:
+    """The results (newest first) but for those whose windows were imported again since, under whatever key."""
+    newer = Coverage()
+    for result in results:
+        if not newer.covers(result.own_span):
+            yield result
+            newer = newer.plus([result.own_span])
 
 
 def evaluation(

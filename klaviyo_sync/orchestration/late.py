@@ -12,14 +12,19 @@ from typing import Any
 
 import dagster as dg
 
+from klaviyo_sync.core.coverage import Span, Tiles, span_of
+from klaviyo_sync.core.ledger import ANYWHERE, Destination
+from klaviyo_sync.core.provenance import dataset_id
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import Window, reread_from
+from klaviyo_sync.interrupts import not_swallowed
 from klaviyo_sync.orchestration.dagster_private import last_evaluation
+from klaviyo_sync.orchestration.done import read_ledger
 from klaviyo_sync.orchestration.failures import told
 from klaviyo_sync.orchestration.lineage import asset_key
 from klaviyo_sync.orchestration.partitions import closed, partitions, window_of
 from klaviyo_sync.orchestration.resources import OpenWarehouse
-from klaviyo_sync.orchestration.stored import Stored, latest
+from klaviyo_sync.orchestration.stored import latest, newest
 from klaviyo_sync.orchestration.ticks import settled
 from klaviyo_sync.orchestration.verdicts import counted
 
@@ -28,6 +33,7 @@ COUNTED_AT = "late_rows_counted_at"
 BY_WINDOW = "late_rows_by_window"
 TOTALS = ("late_rows", "windows_with_late_rows", "windows_counted")
 MOST_LISTED = 20
+LOOKED_AT = 1_000  # results, for windows that were imported under the keys of another frequency
 
 
 @dataclass(frozen=True)
@@ -45,32 +51,49 @@ class Late:
     problem: str | None = None
 
 
-def count(sync: Sync, instance: dg.DagsterInstance, open_warehouse: OpenWarehouse, now: datetime) -> Late:
+def count(
+    sync: Sync, instance: dg.DagsterInstance, open_warehouse: OpenWarehouse, now: datetime, destination: Destination = ANYWHERE
+) -> Late:
     """What the warehouse says now of the windows that ended inside `catch_up`; when it cannot, what it said last and the problem."""
-    key, definition = asset_key(sync), partitions(sync)
+    definition = partitions(sync)
     due = closed(definition, settled(now.astimezone(sync.zone), sync.settle), within=sync.catch_up)
     windows = [window_of(definition, name) for name in due]
-    stored = latest(instance, key, due)
-    comparable = [position for position, window in enumerate(windows) if is_comparable(sync, window, stored.get(window.key))]
+    for_good = rows_for_good(sync, instance, windows, destination)
+    comparable = [position for position, window in enumerate(windows) if window.key in for_good]
     if not comparable:
         return Late(now)
     span = windows[comparable[0] : comparable[-1] + 1]
     try:
-        found = count_again(sync, span, open_warehouse, now)
+        with not_swallowed():
+            found = count_again(sync, span, open_warehouse, now)
     except Exception as error:  # noqa: BLE001 - a check tells what went wrong and fails; it breaks no run
         return replace(recall(sync, instance), problem=told(error))
     names = {windows[position].key for position in comparable}
     more = {
-        window.key: rows - stored[window.key].result.read_for_good
+        window.key: rows - for_good[window.key]
         for window, rows in zip(span, found, strict=True)
-        if window.key in names and rows > stored[window.key].result.read_for_good
+        if window.key in names and rows > for_good[window.key]
     }
     return Late(now, sum(more.values()), len(more), len(names), dict(list(more.items())[:MOST_LISTED]))
 
 
-def is_comparable(sync: Sync, window: Window, stored: Stored | None) -> bool:
-    """Whether the window was imported, and counted up to the same moment as it would be now: not before `overlap` was changed."""
-    return stored is not None and stored.read_until == reread_from(window.end, sync.overlap).timestamp()
+def rows_for_good(sync: Sync, instance: dg.DagsterInstance, windows: Sequence[Window], destination: Destination) -> dict[str, int]:
+    """How many rows runs were the last to read for each of the windows, by key, where stored results say so.
+
+    A window may have been imported under its own key, or as several windows of another frequency that are together exactly as long. Results
+    of another dataset, account or `overlap` say nothing of it.
+    """
+    ledger = read_ledger(instance, asset_key(sync)).ledger
+    own = latest(instance, asset_key(sync), [window.key for window in windows])
+    others = newest(instance, asset_key(sync), LOOKED_AT)
+    rows: dict[Span, int] = {}
+    for result in (*own.values(), *others.values()):
+        until = reread_from(datetime.fromtimestamp(result.own_span.end, timezone.utc), sync.overlap).timestamp()
+        if result.read_until == until and ledger.counts(result.entry.origin, dataset_id(sync), destination):
+            rows.setdefault(result.own_span, result.result.read_for_good)
+    parts = Tiles(rows)
+    laid = {window.key: parts.over(span_of(window, history=False)) for window in windows}
+    return {name: sum(numbers) for name, numbers in laid.items() if numbers is not None}
 
 
 def count_again(sync: Sync, windows: Sequence[Window], open_warehouse: OpenWarehouse, now: datetime) -> list[int]:

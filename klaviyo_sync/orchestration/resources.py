@@ -53,7 +53,7 @@ def klaviyo(settings: KlaviyoSettings, environ: Mapping[str, str]) -> dg.Resourc
     def opened() -> Iterator[Klaviyo]:
         from klaviyo_sync.klaviyo.client import Klaviyo  # noqa: PLC0415 - for a run only
 
-        with Klaviyo(settings.api_key.reveal(environ), base_url=settings.base_url) as client:
+        with Klaviyo(settings.api_key.reveal(environ), base_url=settings.base_url, account=settings.account) as client:
             yield client
 
     return dg.ResourceDefinition.hardcoded_resource(opened, description=shown(settings))

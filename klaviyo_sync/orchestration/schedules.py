@@ -1,6 +1,6 @@
 """One job and one schedule per sync, and one for the completeness of all.
 
-A tick asks for every window that is due, has not succeeded and is not on its way.
+A tick asks for every window that is due, is not done and is not on its way.
 """
 
 from __future__ import annotations
@@ -10,13 +10,19 @@ from datetime import datetime
 
 import dagster as dg
 
+from klaviyo_sync.core.coverage import span_of
+from klaviyo_sync.core.ledger import ANYWHERE, Destination
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import frequency
 from klaviyo_sync.orchestration.dagster_private import waiting_in_backfills
+from klaviyo_sync.orchestration.done import not_done
 from klaviyo_sync.orchestration.late import CHECK
 from klaviyo_sync.orchestration.lineage import asset_key, frequency_word
-from klaviyo_sync.orchestration.partitions import closed, contiguous, partitions
+from klaviyo_sync.orchestration.partitions import closed, contiguous, partitions, window_of
+from klaviyo_sync.orchestration.stops import stopped_windows
+from klaviyo_sync.orchestration.stored import latest
 from klaviyo_sync.orchestration.ticks import settled, ticks
+from klaviyo_sync.orchestration.verdicts import days
 
 MOST_RUNS_PER_TICK = 10
 LATE_ROWS_JOB = "check_completeness"
@@ -36,7 +42,9 @@ def sync_job(sync: Sync) -> dg.JobDefinition | dg.UnresolvedAssetJobDefinition:
     )
 
 
-def sync_schedule(sync: Sync, job: dg.JobDefinition | dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+def sync_schedule(
+    sync: Sync, job: dg.JobDefinition | dg.UnresolvedAssetJobDefinition, destination: Destination = ANYWHERE
+) -> dg.ScheduleDefinition:
     """The schedule of one sync, switched off until someone switches it on.
 
     Dagster's own partitioned schedules skip the windows they missed (https://github.com/dagster-io/dagster/issues/10335);
@@ -49,12 +57,12 @@ def sync_schedule(sync: Sync, job: dg.JobDefinition | dg.UnresolvedAssetJobDefin
         job=job,
         cron_schedule=crons[0] if len(crons) == 1 else crons,
         execution_timezone=sync.modified_at.timezone,
-        description=f"Asks for every window of {sync.name} that ended in the last {sync.catch_up} and has not succeeded, oldest first.",
+        description=f"Asks for every window of {sync.name} that ended in the last {days(sync.catch_up)} and is not done, oldest first.",
         tags={"frequency": frequency_word(sync)},
         default_status=dg.DefaultScheduleStatus.STOPPED,
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
-        return asked_for(sync, context.scheduled_execution_time, context.instance)
+        return asked_for(sync, context.scheduled_execution_time, context.instance, destination)
 
     return schedule
 
@@ -81,24 +89,47 @@ def completeness_schedule(job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDe
     )
 
 
-def asked_for(sync: Sync, tick: datetime, instance: dg.DagsterInstance) -> list[dg.RunRequest] | dg.SkipReason:
-    """The runs that a tick asks for: neighbouring windows together, oldest first; a reason when there are none."""
+def asked_for(
+    sync: Sync, tick: datetime, instance: dg.DagsterInstance, destination: Destination = ANYWHERE
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """The runs that a tick asks for: neighbouring windows together, oldest first; a reason when there are none.
+
+    Windows that stopped themselves come last and each alone, however long ago they ended; of many, those that were tried longest ago.
+    """
     windows = partitions(sync)
     by = settled(tick.astimezone(sync.zone), sync.settle)
     due = closed(windows, by, within=sync.catch_up)
-    wanted = missing(instance, asset_key(sync), windows, due)
+    stopped = {stop.window: stop for stop in stopped_windows(instance, sync, destination) if stop.span.end <= by.timestamp()}
+    wanted = missing(instance, sync, windows, [*(name for name in stopped if name not in set(due)), *due], destination)
     if not wanted:
         since, until = (moment.isoformat(" ", "minutes") for moment in (by - sync.catch_up, by))
         return dg.SkipReason(f"All {len(due)} windows that ended between {since} and {until} are imported or on their way.")
-    ranges = list(contiguous(due, wanted))
-    return [run_request(keys, position) for position, keys in enumerate(ranges[:MOST_RUNS_PER_TICK])]
+    ranges = list(contiguous(due, wanted - set(stopped)))[:MOST_RUNS_PER_TICK]
+    tried_first = sorted((stop for name, stop in stopped.items() if name in wanted), key=lambda stop: stop.tried)[:MOST_RUNS_PER_TICK]
+    alone = [[stop.window] for stop in sorted(tried_first, key=lambda stop: stop.span)]
+    return [run_request(keys, position) for position, keys in enumerate([*ranges, *alone])]
 
 
-def missing(instance: dg.DagsterInstance, key: dg.AssetKey, windows: dg.TimeWindowPartitionsDefinition, due: list[str]) -> set[str]:
-    """The due windows that were never imported or whose last run failed, without those that a run or a backfill holds."""
-    states = instance.get_status_by_partition(key, due, windows) or {}
-    done_or_running = {window for window, state in states.items() if state is not None and state.value != "FAILED"}
-    return set(due) - done_or_running - waiting_in_backfills(instance, key)
+def missing(
+    instance: dg.DagsterInstance, sync: Sync, windows: dg.TimeWindowPartitionsDefinition, due: list[str], destination: Destination
+) -> set[str]:
+    """The due windows that are not done, or whose last run failed, without those that a run or a backfill will import."""
+    open_windows = {window.key for window in not_done(instance, sync, [window_of(windows, name) for name in due], destination)}
+    states = instance.get_status_by_partition(asset_key(sync), due, windows) or {}
+    failed = {name for name, state in states.items() if state is not None and state.value == "FAILED"}
+    running = {name for name, state in states.items() if state is not None and state.value == "IN_PROGRESS"}
+    broken = broken_reruns(instance, sync, windows, sorted(failed - open_windows))
+    return (open_windows | broken) - running - waiting_in_backfills(instance, asset_key(sync), windows)
+
+
+def broken_reruns(instance: dg.DagsterInstance, sync: Sync, windows: dg.TimeWindowPartitionsDefinition, failed: Sequence[str]) -> set[str]:
+    """The windows that somebody ran again in vain: done, and failed under their key since then.
+
+    A key may have failed as the name of another window, before the frequency changed: only a window that ran under its own key counts.
+    """
+    spans = {name: span_of(window_of(windows, name), history=False) for name in failed}
+    stored = latest(instance, asset_key(sync), failed)
+    return {name for name, result in stored.items() if result.own_span == spans[name]}
 
 
 def run_request(keys: list[str], position: int) -> dg.RunRequest:
@@ -110,5 +141,5 @@ def run_request(keys: list[str], position: int) -> dg.RunRequest:
 
 
 def job_name(sync: Sync) -> str:
-    """`<sync>_<frequency>`, the name of the job and of the schedule."""
-    return f"{sync.name}_{frequency_word(sync)}"
+    """`klaviyo_<sync>`, the name of the job and of the schedule: a change of the frequency keeps the schedule's switch."""
+    return f"klaviyo_{sync.name}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -74,3 +75,17 @@ def only(issues: Mapping[IssueKind, int], codes: Iterable[str]) -> dict[IssueKin
 def counted(count: int, noun: str) -> str:
     """`1 row`, `1,200 rows`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def days(duration: timedelta) -> str:
+    """`7 days`, or hours where there is no whole number of days."""
+    whole = duration // timedelta(days=1)
+    return counted(whole, "day") if timedelta(days=whole) == duration else counted(round(duration / timedelta(hours=1)), "hour")
+
+
+def lasting(duration: timedelta) -> str:
+    """`3 days`, `5 hours`, `12 minutes`: whole ones of the longest unit that fits."""
+    for name, unit in (("day", timedelta(days=1)), ("hour", timedelta(hours=1))):
+        if duration >= unit:
+            return counted(duration // unit, name)
+    return counted(max(duration, timedelta(0)) // timedelta(minutes=1), "minute")

@@ -14,6 +14,7 @@ from typing import Any
 import phonenumbers
 
 from klaviyo_sync.sandbox.answers import problem
+from klaviyo_sync.sandbox.nesting import value_problems
 
 TEXTS = frozenset(
     ("email", "phone_number", "external_id", "_kx", "first_name", "last_name", "organization", "locale", "title", "image"),
@@ -113,6 +114,11 @@ def _attributes(attributes: Mapping[str, Any], at: str) -> Iterator[dict[str, An
             yield from _location(value, f"{at}/location")
         elif name == "properties" and not isinstance(value, (dict, NoneType)):
             yield problem("invalid", "Invalid value for 'properties': an object is expected.", f"{at}/properties")
+        elif name == "properties" and isinstance(value, dict):
+            for key, item in value.items():
+                yield from value_problems(item, f"{at}/properties/{key}")
+        else:
+            yield from value_problems(value, f"{at}/{name}")
 
 
 def _location(location: Any, at: str) -> Iterator[dict[str, Any]]:
@@ -126,6 +132,8 @@ def _location(location: Any, at: str) -> Iterator[dict[str, Any]]:
             yield problem("invalid", f"Invalid value for '{name}': a string is expected.", f"{at}/{name}")
         elif name in DEGREES and type(value) not in _LOCATION_TYPES:
             yield problem("invalid", f"Invalid value for '{name}': a string or a number is expected.", f"{at}/{name}")
+        else:
+            yield from value_problems(value, f"{at}/{name}")
 
 
 def _identifiers(known: object, attributes: Mapping[str, Any], at: str, *, sms: bool) -> Iterator[dict[str, Any]]:

@@ -37,7 +37,7 @@ def _moment(options: dict[str, str]) -> datetime | None:
     text = options.get("at")
     if text is None:
         return None
-    found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    found = datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
 
 

@@ -33,6 +33,16 @@ A plain tuple of few objects: hundreds of thousands may wait, and each costs the
 """
 
 
+AROUND_ATTRIBUTES = len(b'{"type":"profile","attributes":}')
+"""Bytes of a profile beside its attributes, when it has nothing else."""
+
+
+def size(row: Row) -> int:
+    """Bytes of the profile."""
+    text, _, beside = row
+    return len(text) + (AROUND_ATTRIBUTES if beside is None else len(orjson.dumps({**beside, "attributes": 0})) - 1)
+
+
 def sent(row: Row) -> dict[str, Any]:
     """The profile as it was sent."""
     text, _, beside = row

@@ -20,8 +20,11 @@ def may_hold_long_numbers(body: bytes) -> bool:
 
 
 def long_integers(body: bytes) -> Iterator[str]:
-    """The JSON pointers of the integers that do not fit in 64 signed bits."""
-    yield from _walk(json.loads(body), "")
+    """The JSON pointers of the integers that do not fit in 64 signed bits; none for a body that is nested too deep to be looked at."""
+    try:
+        yield from _walk(json.loads(body), "")
+    except RecursionError:
+        return
 
 
 def _walk(value: Any, at: str) -> Iterator[str]:

@@ -11,8 +11,9 @@ from msgspec import UNSET, DecodeError, Raw, Struct, UnsetType, defstruct
 from msgspec.json import Decoder
 
 from klaviyo_sync.sandbox.checks import DEGREES, MAX_PROFILE_BYTES, PLACES, TEXTS, email_in_order, phone_in_order
-from klaviyo_sync.sandbox.jobs import Row
+from klaviyo_sync.sandbox.jobs import AROUND_ATTRIBUTES, Row
 from klaviyo_sync.sandbox.long_numbers import may_hold_long_numbers
+from klaviyo_sync.sandbox.nesting import may_break_limits
 
 _ESCAPE = b"\\u"
 """What is sent as an escape is kept as what it stands for: that needs another text than the one sent."""
@@ -105,7 +106,8 @@ def _row(text: bytes) -> Row:
         or not (one.email is UNSET or email_in_order(email))
         or not (one.phone_number is UNSET or phone_in_order(phone))
         or (b"null" in text and _NULL in one.properties.values())
-        or len(text) > MAX_PROFILE_BYTES
+        or len(text) + AROUND_ATTRIBUTES > MAX_PROFILE_BYTES
+        or may_break_limits(text)
     ):
         raise _NotPlainError
     return text, (one.external_id or None, email.lower() if email else None, phone), None

@@ -17,7 +17,7 @@ from klaviyo_sync.sandbox.checks import MAX_PROFILE_BYTES
 from klaviyo_sync.sandbox.consent_jobs import ConsentJobs
 from klaviyo_sync.sandbox.consents import TEXTS, Consents, How, Person
 from klaviyo_sync.sandbox.faults import Faults, RowFault
-from klaviyo_sync.sandbox.jobs import Failure, Job, Jobs, Row, sent
+from klaviyo_sync.sandbox.jobs import Failure, Job, Jobs, Row, sent, size
 from klaviyo_sync.sandbox.limits import Limits
 from klaviyo_sync.sandbox.profiles import Profiles, TakenError, UnknownProfileError
 
@@ -235,7 +235,7 @@ class Sandbox:
             self.rows_seen += 1
             text, identifiers, beside = row
             id_ = beside.get("id") if beside else None
-            failure = self._failure(row, faults) if faults or len(text) > MAX_PROFILE_BYTES else None
+            failure = self._failure(row, faults) if faults or size(row) > MAX_PROFILE_BYTES else None
             if failure is None:
                 try:
                     numbers[write(id_, text, identifiers, job.completed)] = None
@@ -256,7 +256,7 @@ class Sandbox:
 
     def _failure(self, row: Row, faults: list[RowFault]) -> Failure | None:
         profile = sent(row)
-        if len(row[0]) > MAX_PROFILE_BYTES:
+        if size(row) > MAX_PROFILE_BYTES:
             return Failure(profile, "invalid", "Invalid input.", "The profile is larger than 100 KB.", "/data")
         for fault in faults:
             if fault.hits(profile, self.rows_seen):

@@ -153,7 +153,7 @@ def _is_past_date(value: object, now: float) -> bool:
 def _moment(value: object) -> float | None:
     """A date of consent as a POSIX time; one without a zone is in UTC. None when it is no date."""
     try:
-        found = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+        found = datetime.fromisoformat(str(value))
     except ValueError:
         return None
     return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()

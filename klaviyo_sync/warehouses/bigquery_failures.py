@@ -1,4 +1,4 @@
-"""What BigQuery says when it does not answer, and what that means to whoever must act. One line of the catalogue, one failure.
+"""What BigQuery says when it refuses or fails, and what that means to whoever must act. One line of the catalogue, one failure.
 
 Reasons: https://docs.cloud.google.com/bigquery/docs/error-messages
 Roles: https://docs.cloud.google.com/bigquery/docs/access-control
@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from klaviyo_sync.core.errors import ConfigError, KlaviyoSyncError, Refused, Unavailable
+from klaviyo_sync.warehouses.unforeseen import unforeseen
 
 # A query that failed for one of these can be started again: https://docs.cloud.google.com/bigquery/docs/error-messages
 PASSING = frozenset(
@@ -142,6 +143,10 @@ def explained(project: str, *, analysing: bool = False) -> Iterator[None]:
         raise of_answer(error, project, analysing=analysing) from None
     except pa.ArrowException as error:  # its text may quote a cell
         raise Unavailable(f"BigQuery sent rows that cannot be read ({type(error).__name__}); the next run asks again.") from None
+    except Exception as error:
+        if (failure := unforeseen(error, "BigQuery")) is None:
+            raise
+        raise failure from None
 
 
 def refused_login(error: Exception) -> KlaviyoSyncError:
@@ -176,12 +181,13 @@ def of_answer(error: Exception, project: str, *, analysing: bool = False) -> Kla
     for rule in RULES:
         if re.fullmatch(rule.reason, reason) and re.search(rule.text, said):
             quote = f"{where}: {said}" if rule.quoted and said else f"{where}, {reason}."
-            return rule.error(f"BigQuery did not answer{quote} {rule.advice.format(project=project)}")
+            what = "answered that it failed" if rule.error is Unavailable else "refused"
+            return rule.error(f"BigQuery {what}{quote} {rule.advice.format(project=project)}")
     if analysing and reason in ("invalidQuery", "invalid"):
         return ConfigError(f"BigQuery refused the query: {said}")
     if reason == "invalidQuery":
         return Refused(f"BigQuery: the query failed while it ran{where}; open the job in the BigQuery console to see why.")
-    return Refused(f"BigQuery did not answer{where}, {reason or type(error).__name__}.")
+    return Refused(f"BigQuery refused{where}, {reason or type(error).__name__}; open the job in the BigQuery console to see why.")
 
 
 def sentence(error: Exception) -> str:

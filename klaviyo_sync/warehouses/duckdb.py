@@ -10,14 +10,17 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from klaviyo_sync.core.errors import ConfigError, Refused, Unavailable
+from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.query import Column, Query, Relation, columns_query
+from klaviyo_sync.interrupts import on_interrupt
 from klaviyo_sync.scratch import Scratch
+from klaviyo_sync.warehouses.duckdb_failures import explained
 
 BATCH_ROWS = 16_384
 MEMORY_LIMIT = "256MB"
-BLOCKS_KEPT = 16 * 2**20  # bytes
+BLOCKS_KEPT = 8 * 2**20  # bytes
 QUOTE = "'"
+FLUSH_EARLY = "SET allocator_flush_threshold = '1MB'"  # DuckDB's allocator gives back what it has freed after each task
 MEMORY_HELD = """SELECT coalesce(sum(memory_usage_bytes) FILTER (tag = 'BASE_TABLE'), 0)::BIGINT,
     coalesce(sum(memory_usage_bytes) FILTER (tag <> 'BASE_TABLE'), 0)::BIGINT FROM duckdb_memory()"""
 
@@ -40,14 +43,14 @@ class DuckDBWarehouse:
         self.memory_limit = memory_limit
         self.unlooked = 0
         if not self.path.is_file():
-            raise ConfigError(f"DuckDB file {self.path} does not exist; correct `path` of the connection.")
-        try:
+            what = "is a folder, not a file" if self.path.is_dir() else "does not exist"
+            raise ConfigError(f"DuckDB file {self.path} {what}; correct `path` of the connection.")
+        with explained(self.path):
             self.connection = duckdb.connect(str(self.path), read_only=True)
-        except (duckdb.IOException, duckdb.ConnectionException) as error:
-            raise Unavailable(f"DuckDB file {self.path} cannot be opened: {first_line(error)}") from None
         self.spill = Scratch()
         # One thread: what a sort needs grows with the threads, and cleaning the rows takes longer than reading them.
         self.connection.execute("SET GLOBAL TimeZone = 'UTC'; SET preserve_insertion_order = false; SET threads = 1")
+        self.connection.execute(FLUSH_EARLY)
         try:
             change_setting(self.connection, "temp_directory", str(self.spill.path))
             change_setting(self.connection, "memory_limit", memory_limit)
@@ -57,34 +60,22 @@ class DuckDBWarehouse:
 
     def columns(self, relation: Relation) -> list[Column]:
         """The columns of a table, view or SELECT. Raises ConfigError when it cannot be read."""
-        described = self.run(self.connection, Query(f"DESCRIBE {columns_query(relation).sql}")).fetchall()
+        with explained(self.path):
+            described = self.run(self.connection, Query(f"DESCRIBE {columns_query(relation).sql}")).fetchall()
         return [Column(name, type_) for name, type_, *_ in described]
 
     def batches(self, query: Query) -> Iterator[pa.RecordBatch]:
         """The rows, as Arrow batches of at most BATCH_ROWS. Raises ConfigError for a wrong query, Refused when reading breaks."""
-        try:
-            # A connection of its own: another query may begin before this one is read to its end.
-            with self.connection.cursor() as cursor:
-                reader = self.run(cursor, query).to_arrow_reader(BATCH_ROWS)
-                self.readers.append(reader)
-                # map, not a loop: no name here keeps the last batch alive while the next one is made.
-                yield from map(self.counted, reader)
-        except duckdb.OutOfMemoryException:
-            raise Refused(
-                f"DuckDB file {self.path}: this query needs more memory than the connection allows; raise its memory_limit."
-            ) from None
-        except duckdb.Error as error:
-            # Its text may quote a cell.
-            raise Refused(
-                f"DuckDB file {self.path}: rows could not be read ({type(error).__name__}); run the query in DuckDB to see why."
-            ) from None
+        # A connection of its own: another query may begin before this one is read to its end.
+        with explained(self.path), self.connection.cursor() as cursor, on_interrupt(cursor.interrupt):
+            reader = self.run(cursor, query).to_arrow_reader(BATCH_ROWS)
+            self.readers.append(reader)
+            # map, not a loop: no name here keeps the last batch alive while the next one is made.
+            yield from map(self.counted, reader)
 
     def run(self, connection: duckdb.DuckDBPyConnection, query: Query) -> duckdb.DuckDBPyRelation:
         """The query's lazy result."""
-        try:
-            return connection.sql(query.sql, params={param.name: param.value for param in query.params} or None)
-        except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException) as error:
-            raise ConfigError(f"DuckDB refused the query: {before_the_query(error)}") from None
+        return connection.sql(query.sql, params={param.name: param.value for param in query.params} or None)
 
     def counted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The batch. Blocks of the file are forgotten before there can be many: they are compressed, so less than what came out of them."""
@@ -129,8 +120,3 @@ def change_setting(connection: duckdb.DuckDBPyConnection, name: str, value: str)
 def first_line(error: Exception) -> str:
     """The first line of a driver's message; the rest repeats the query."""
     return str(error).splitlines()[0]
-
-
-def before_the_query(error: Exception) -> str:
-    """A driver's message with the nearest names that it offers, less the query that it repeats."""
-    return " ".join(str(error).partition("\n\n")[0].splitlines())

@@ -61,7 +61,7 @@ class SnowflakeWarehouse:
         for left in reversed(range(TRIES)):
             try:
                 cursor.execute(query.sql, values or None)
-            except Exception as error:  # noqa: PERF203 - three times at most
+            except Exception as error:
                 if not left or not passing(error):
                     raise
                 time.sleep(1)

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from klaviyo_sync.core.errors import ConfigError
+from klaviyo_sync.warehouses.snowflake_keys import key_of
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # dagster-snowflake 0.29 declares one of its fields as pydantic 1 had it
@@ -49,9 +49,7 @@ def log_in(connection: Any, label: str, patience: Patience) -> SnowflakeConnecti
         "account": connection.account,
         "user": connection.user,
         "password": connection.password,
-        "private_key": connection.private_key and connection.private_key.replace("\\n", "\n"),
-        "private_key_path": connection.private_key_path,
-        "private_key_password": connection.private_key_password,
+        "private_key": key_of(connection),
         "authenticator": connection.authenticator or (connection.token and "oauth"),
         "role": connection.role,
         "warehouse": connection.warehouse,
@@ -77,22 +75,4 @@ def log_in(connection: Any, label: str, patience: Patience) -> SnowflakeConnecti
         validate_default_parameters=True,
         additional_snowflake_connection_args={key: value for key, value in driver.items() if value is not None},
     )
-    try:
-        return ExitStack().enter_context(resource.get_connection())
-    except (ValueError, TypeError, OSError) as error:
-        raise wrong_key(connection, error) from None
-
-
-def wrong_key(connection: Any, error: Exception) -> ConfigError:
-    """What is said of a private key that cannot be loaded. Libraries' own words may hold a part of it."""
-    key = "private_key_path" if connection.private_key_path else "private_key"
-    if isinstance(error, OSError):
-        return ConfigError(f"Snowflake: {key} of the connection cannot be read ({type(error).__name__}); correct it.")
-    if connection.private_key_password:
-        return ConfigError(
-            f"Snowflake: {key} of the connection cannot be opened; check private_key_password, and that the key is PEM (PKCS#8)."
-        )
-    return ConfigError(
-        f"Snowflake: {key} of the connection is not a private key that can be read; expected PEM (PKCS#8), or base64 of it. "
-        "A key that is encrypted needs private_key_password."
-    )
+    return ExitStack().enter_context(resource.get_connection())

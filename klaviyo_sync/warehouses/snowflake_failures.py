@@ -1,4 +1,4 @@
-"""What Snowflake says when it does not answer, and what that means to whoever must act. One line of the catalogue, one failure.
+"""What Snowflake says when it refuses or fails, and what that means to whoever must act. One line of the catalogue, one failure.
 
 Numbers: https://docs.snowflake.com/en/user-guide/key-pair-auth-troubleshooting and the driver's errorcode.py; Snowflake publishes no
 list of all. Rights: https://docs.snowflake.com/en/user-guide/security-access-control-privileges
@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from klaviyo_sync.core.errors import ConfigError, KlaviyoSyncError, Refused, Unavailable
+from klaviyo_sync.warehouses.unforeseen import unforeseen
 
 INTERNAL = r"603|300002|300005"
 
@@ -160,6 +161,10 @@ def explained(place: Place) -> Iterator[None]:
     except pa.ArrowException as error:
         # Its text may quote a cell.
         raise Refused(f"Snowflake: a value does not fit the type of its column ({type(error).__name__}).") from None
+    except Exception as error:
+        if (failure := unforeseen(error, "Snowflake")) is None:
+            raise
+        raise failure from None
 
 
 def of_answer(error: Exception, place: Place) -> KlaviyoSyncError:
@@ -170,8 +175,17 @@ def of_answer(error: Exception, place: Place) -> KlaviyoSyncError:
     for rule in RULES:
         if re.fullmatch(rule.number, number) and re.search(rule.text, said):
             quote = f": {said.rstrip('.')}." if rule.quoted and said else "."
-            return rule.error(f"Snowflake did not answer{where}{quote} {rule.advice.format(**place.words(said))}")
+            return rule.error(f"Snowflake{happened(rule, number)}{where}{quote} {rule.advice.format(**place.words(said))}")
+    if type(error).__name__ == "OperationalError":
+        return Unavailable(f"Snowflake could not be reached{where}. The next run asks again.")
     return Refused(f"Snowflake: the query failed while it ran{where}; open it in the query history in Snowsight to see why.")
+
+
+def happened(rule: Rule, number: str) -> str:
+    """What became of the question: the driver's own numbers are those of failures to reach Snowflake, and the others are answers."""
+    if rule.error is not Unavailable:
+        return " refused"
+    return " could not be reached" if re.fullmatch(r"2[569]\d+|58\d+|261000", number) else " answered that it failed"
 
 
 def sentence(error: Exception) -> str:

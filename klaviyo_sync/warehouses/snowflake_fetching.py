@@ -33,7 +33,7 @@ def fetched(cursor: SnowflakeCursor) -> Iterator[pa.Table]:
             for parcel in ahead(cursor.connection, chunks[position:]):
                 position += 1
                 yield parcel.pop()
-        except Exception:  # noqa: PERF203 - one chunk, one turn
+        except Exception:
             if not addresses_left or cursor.sfqid is None:
                 raise
             addresses_left -= 1

@@ -1,6 +1,6 @@
 """`make bench`: every figure from a process of its own, ratios within one run.
 
-Rates depend on the machine and on what else it does; ratios much less. Rows can be set: `python -m bench 200000`.
+Rates depend on the machine and on what else it does; ratios much less. Rows can be set: `make bench ROWS=200000`.
 """
 
 from __future__ import annotations
@@ -86,6 +86,16 @@ def memory(folder: Path, rows: int) -> None:
     console.print(shown)
 
 
+def whole_processes(folder: Path, rows: int) -> None:
+    """A whole `dagster asset materialize`: Python, Dagster, the project and the rows, up to the last answer of the sandbox."""
+    shown = table("dagster asset materialize into the sandbox, the whole process", "rows", "CPU s, all processes", "peak MB")
+    path = folder / f"{FEW_NATIONAL}.duckdb"
+    for count in dict.fromkeys((1_000, min(rows, SMALL), rows)):
+        found = measured("materializing", path, count)
+        shown.add_row(f"{count:,}", f"{found['cpu']:.1f}", f"{found['peak_mb']:.0f}")
+    console.print(shown)
+
+
 def from_bigquery(folder: Path, rows: int) -> None:
     """The same table out of a local BigQuery, beside DuckDB's file; the server takes its share of the machine, so CPU time counts."""
     shown = table(
@@ -143,6 +153,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         preparing(Path(name), rows)
         memory(Path(name), rows)
+        whole_processes(Path(name), rows)
         from_bigquery(Path(name), rows)
         from_snowflake(Path(name), rows)
         sending(Path(name), rows)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 from backends import ColumnType, keys_of, scratch
@@ -62,7 +62,7 @@ class SnowflakeBackend:
 
     def missing(self) -> str | None:
         """fakesnow, which the local server stands on, needs Python 3.11."""
-        return None if sys.version_info >= (3, 11) else "fakesnow needs Python 3.11"
+        return None if find_spec("fakesnow") else "fakesnow, on which the local Snowflake stands, is not installed"
 
     @contextmanager
     def opened(self) -> Iterator[SnowflakePlace]:

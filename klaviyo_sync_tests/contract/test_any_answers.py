@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scripted_klaviyo import Asked, Importing, Says, Scripted, batch, quick, serving
 
+from how_many import examples
 from klaviyo_sync.core.decisions import Present
 from klaviyo_sync.core.errors import ConfigError, Refused, Unavailable
 from klaviyo_sync.core.sync import CHANNELS
@@ -85,7 +86,7 @@ STORIES = {"import": (importing, Importing), "consent": (consenting, Consenting)
 
 
 @pytest.mark.parametrize("story", STORIES)
-@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(80), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(says=st.lists(st.none() | SAYS, min_size=1, max_size=12))
 def test_whatever_klaviyo_says(server: tuple[Enemy, Scripted], story: str, says: list[Says | None]) -> None:
     """A run comes to an end, with a fate for every row or one of the three exceptions; nothing is asked of any other host."""
@@ -105,7 +106,7 @@ def test_whatever_klaviyo_says(server: tuple[Enemy, Scripted], story: str, says:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("klaviyo_")]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(subscriptions=SUBSCRIPTIONS | JSON)
 def test_any_subscriptions_can_be_read(subscriptions: Any) -> None:
     """Whatever stands where a profile's subscriptions do, something is known of each channel, or that it is unknown."""
@@ -121,7 +122,7 @@ def test_any_moment_can_be_read(at: str) -> None:
     assert isinstance(created({"created_at": at}, now) >= now, bool)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(errors=st.lists(ERROR | JSON.filter(lambda value: isinstance(value, dict)), max_size=6), counts=JSON)
 def test_any_import_errors_can_be_read(errors: list[Any], counts: Any) -> None:
     """Errors of a job, whatever they say: each row has one fate, and a loss has a reason."""
@@ -132,7 +133,7 @@ def test_any_import_errors_can_be_read(errors: list[Any], counts: Any) -> None:
     assert set(found.reasons) == {row for row, fate in enumerate(found.fates.tolist()) if fate}
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(document=DOCUMENT)
 def test_any_document_can_be_read(document: Any) -> None:
     """A document is what the endpoint promises, or garbled, whatever it holds."""

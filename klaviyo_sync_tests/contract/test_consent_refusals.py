@@ -26,6 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_klaviyo import Asked, Says, errors, quick, serving
 
+from how_many import examples
 from klaviyo_sync.core.errors import Refused
 from klaviyo_sync.core.sync import CHANNELS, Consent
 from klaviyo_sync.klaviyo.consents import send_consent
@@ -51,7 +52,7 @@ def pointed(style: str, position: int, channel: str) -> tuple[str, str]:
 ROW = st.dictionaries(st.sampled_from(CHANNELS), st.booleans(), min_size=1)  # channel: whether Klaviyo refuses it
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(ROW, min_size=1, max_size=12), st.sampled_from(STYLES), st.booleans(), st.sampled_from(["subscribe", "unsubscribe"]))
 def test_any_refusal(rows: list[dict[str, bool]], style: str, at_once: bool, meaning: str) -> None:  # noqa: FBT001 (drawn)
     """Refused channels are refused and the others sent where Klaviyo says which; nothing refused is ever sent, and nothing is lost."""

@@ -38,12 +38,12 @@ SENT_EMPTY = {"text": "", "integer": 0, "decimal": 0, "float": 0, "boolean": Fal
         pytest.param({}, {}, id="null"),
         pytest.param(
             {
-                "integer": "-9223372036854775808", "decimal": "-0.01", "float": "-1.5e300", "day": "1900-01-01",
-                "moment": "1900-01-01 00:00:00",
+                "integer": "-9223372036854775808", "decimal": "-0.01", "float": "-1.5e300", "day": "1900-01-02",
+                "moment": "1900-01-02 00:00:00",
             },
             {
-                "integer": -9223372036854775808, "decimal": -0.01, "float": -1.5e300, "day": "1900-01-01",
-                "moment": "1900-01-01T00:00:00Z",
+                "integer": -9223372036854775808, "decimal": -0.01, "float": -1.5e300, "day": "1900-01-02",
+                "moment": "1900-01-02T00:00:00Z",
             },
             id="least",
         ),

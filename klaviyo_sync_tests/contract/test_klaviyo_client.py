@@ -32,14 +32,15 @@ def in_turn(*says: Says) -> Callable[[Asked], Says]:
 
 
 def test_requests_carry_what_klaviyo_asks_for() -> None:
-    """The key, the revision, the media types and our name are on every request; ready bytes go out as they are."""
+    """The key, the revision, the media types, our name and the length are on every request; a body in pieces arrives as one."""
     body = batch(2, list_id="Y6nRLr").body()
     with serving(in_turn(ACCEPTED)) as server, quick(server.url) as (klaviyo, _):
         answer = klaviyo.request(Request(IMPORT_PROFILES, body=body))
     assert isinstance(answer, Answer)
     assert answer.resource["id"] == "job0"
     (asked,) = server.asked
-    assert asked.body == body
+    assert asked.body == bytes(body)
+    assert asked.headers["Content-Length"] == str(len(body))
     sent = {name: asked.headers[name] for name in ("Authorization", "Accept", "Content-Type")}
     assert sent == {
         "Authorization": f"Klaviyo-API-Key {KEY}",
@@ -48,6 +49,14 @@ def test_requests_carry_what_klaviyo_asks_for() -> None:
     }
     assert asked.headers["revision"] == REVISION
     assert asked.headers["User-Agent"].startswith("klaviyo_sync/")
+
+
+def test_a_body_in_pieces_is_sent_again_whole() -> None:
+    """When a request is tried again, its body goes out from its first piece on."""
+    body = batch(2).body()
+    with serving(in_turn(Says(503), ACCEPTED)) as server, quick(server.url) as (klaviyo, _):
+        klaviyo.request(Request(IMPORT_PROFILES, body=body))
+    assert [asked.body for asked in server.asked] == [bytes(body)] * 2
 
 
 def test_ids_cannot_leave_their_place_in_the_path() -> None:
@@ -350,7 +359,7 @@ def test_account_and_list() -> None:
 
     with serving(script) as server, quick(server.url) as (klaviyo, _):
         account, details = klaviyo.account(), klaviyo.list_details("Y6nRLr")
-        with pytest.raises(Refused, match="no list 'NOPE01'"):
+        with pytest.raises(ConfigError, match="no list 'NOPE01'"):
             klaviyo.list_details("NOPE01")
     assert (account.id, account.name, account.timezone, account.test_account) == ("AbC123", "Shop", "Europe/Berlin", True)
     assert (details.name, details.opt_in_process) == ("News", "double_opt_in")

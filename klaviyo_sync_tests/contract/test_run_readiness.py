@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from scripted_klaviyo import Asked, Says, quick, serving
 
-from klaviyo_sync.core.errors import Refused, Unavailable
+from klaviyo_sync.core.errors import ConfigError, Unavailable
 from klaviyo_sync.klaviyo.jobs import prepare
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
@@ -22,7 +22,7 @@ def prepared(*open_jobs: dict[str, Any], ends_after: int = 10**9) -> Any:
         if asked.path == "/api/accounts":
             return Says(200, {"data": [{"type": "account", "id": "AbC123", "attributes": {}}]})
         if asked.path.startswith("/api/lists/"):
-            return Says(200, {"data": {"type": "list", "id": "L", "attributes": {}}}) if asked.path.endswith("Y6nRLr") else Says(404)
+            return Says(200, {"data": {"type": "list", "id": "Y6nRLr", "attributes": {}}}) if asked.path.endswith("Y6nRLr") else Says(404)
         assert asked.query["filter"] == 'any(status,["queued","processing"])'
         looks[0] += 1
         found = open_jobs if looks[0] <= ends_after else ()
@@ -44,7 +44,7 @@ def test_a_run_may_start() -> None:
 
 def test_a_list_that_does_not_exist_is_refused_before_anything_is_sent() -> None:
     """The error names the list."""
-    with serving(prepared()) as server, quick(server.url) as (klaviyo, _), pytest.raises(Refused, match="'NOPE01'"):
+    with serving(prepared()) as server, quick(server.url) as (klaviyo, _), pytest.raises(ConfigError, match="'NOPE01'"):
         prepare(klaviyo, ["NOPE01"], now=lambda: NOW)
 
 

@@ -10,6 +10,7 @@ from api_client import JOBS, Clock, job, whole
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from how_many import examples
 from klaviyo_sync.sandbox import Sandbox, door
 from klaviyo_sync.sandbox.plain import read_plain
 from klaviyo_sync.sandbox.request import Request
@@ -104,7 +105,7 @@ def test_both_ways_tell_the_same_of_every_literal(place: bytes) -> None:
         assert told(body, slowly=False) == told(body, slowly=True), literal[:40]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(attributes=st.lists(ATTRIBUTES, max_size=4), lists=st.lists(st.sampled_from(("Y6nRLr", "none")), max_size=1))
 def test_both_ways_tell_the_same_of_any_profiles(attributes: list[dict[str, Any]], lists: list[str]) -> None:
     """Profiles of few people, in order or not: the same answer, the same failures, the same profiles."""

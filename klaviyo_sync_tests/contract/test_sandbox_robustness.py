@@ -9,6 +9,7 @@ from api_client import JOBS, Clock, job
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from how_many import examples
 from klaviyo_sync.sandbox import Sandbox, door
 from klaviyo_sync.sandbox.request import Request
 
@@ -34,7 +35,7 @@ def ask(sandbox: Sandbox, method: str, path: str, body: Any) -> int:
     return door.answer(sandbox, Request(method, path, HEADERS, "http://127.0.0.1", lambda: text)).status
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(profiles=st.lists(PROFILES | JSON, max_size=3), lists=st.lists(WORDS, max_size=1))
 def test_any_import_is_accepted_or_refused(profiles: list[Any], lists: list[str]) -> None:
     """202 or 400 for any profiles, and an accepted job always ends, with every row counted once."""
@@ -50,7 +51,7 @@ def test_any_import_is_accepted_or_refused(profiles: list[Any], lists: list[str]
         assert one.done + len(one.failures) == one.total == len(profiles)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(body=JSON | st.fixed_dictionaries({"data": JSON | PROFILES}), lists=JSON)
 def test_any_body_is_answered(body: Any, lists: Any) -> None:
     """No document, however odd, brings a handler down."""

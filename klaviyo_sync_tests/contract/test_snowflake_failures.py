@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("fakesnow", reason="fakesnow needs Python 3.11")
+pytest.importorskip("fakesnow", reason="fakesnow, on which the local Snowflake stands, is not installed")
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from snowflake_people import make_people, opened, pem, public, rows, window

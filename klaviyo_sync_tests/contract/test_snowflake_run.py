@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("fakesnow", reason="fakesnow needs Python 3.11")
+pytest.importorskip("fakesnow", reason="fakesnow, on which the local Snowflake stands, is not installed")
 
 from snowflake_people import make_people, opened, people
 from warehouse_reads import NOW

@@ -28,7 +28,7 @@ class Klaviyo:
 
     def __call__(self, part: Batch) -> Answer | Rejection:
         """The answer to one request."""
-        body = part.body()
+        body = bytes(part.body())
         assert len(body) == part.size
         self.requests += 1
         self.bytes += len(body)

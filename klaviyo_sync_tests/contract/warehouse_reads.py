@@ -82,7 +82,7 @@ def sent(place: Place, sync: Sync, key: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     with opened(place, sync) as source, engine() as connection, Rejects("memory://contract").open("people", [key]) as files:
         for batch in pack(profiles(source, windows, connection, Tally(windows), files), import_envelope()):
-            body = orjson.loads(batch.body())
+            body = orjson.loads(bytes(batch.body()))
             found += [one["attributes"] for one in body["data"]["attributes"]["profiles"]["data"]]
     return sorted(found, key=orjson.dumps)
 

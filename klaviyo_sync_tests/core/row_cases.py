@@ -1,6 +1,7 @@
 """Reads the case files of mapping and consent, and takes their rows the whole way: a real DuckDB table, the real query, the real core.
 
-Each row goes alone: rows of a case may share their identifiers.
+No row has rivals: rows of a case may share their identifiers. Each row goes twice, among the others and alone in its frame, and must
+become the same both times. With `together: true` all of them are noticed before the first goes, as in a run.
 
 A case file looks like this; docs/mapping.md has the rules that the cases hold.
 
@@ -8,6 +9,7 @@ A case file looks like this; docs/mapping.md has the rules that the cases hold.
     profile: {email: mail}                  # as in syncs/*.yaml; without an identifier, each row gets an external_id of its own
     properties: {Points: points}            # likewise
     consent: {email_marketing: word}        # likewise
+    together: true                          # whether the dates of a column show how it orders month and day
     timezone: Europe/Berlin                 # of modified_at; UTC when it is not given
     columns: {mail: VARCHAR, points: BIGINT}
     query: SELECT *, 1 AS one FROM people   # where the table itself, `people`, is not what is read
@@ -23,8 +25,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +39,15 @@ import yaml
 from klaviyo_sync.core.attributes import IDENTIFIERS
 from klaviyo_sync.core.encoding import Encoder
 from klaviyo_sync.core.frames import frame_of
+from klaviyo_sync.core.issue_frames import ISSUE_TYPES
 from klaviyo_sync.core.mapping import Plan, map_frame
-from klaviyo_sync.core.profiles import WINDOW, prepare_rows
+from klaviyo_sync.core.profiles import prepare_rows
 from klaviyo_sync.core.query import window_query
 from klaviyo_sync.core.reading import Rows
+from klaviyo_sync.core.reports import issue_lines
 from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.core.tally import Tally
+from klaviyo_sync.core.windows import Window
 from klaviyo_sync.engine import engine
 from klaviyo_sync.source import open_source
 from klaviyo_sync.warehouses.duckdb import DuckDBWarehouse
@@ -145,26 +152,50 @@ def take_through(case: Mapping[str, Any], folder: Path) -> list[Became]:
         became = [Became() for _ in case["rows"]]
         with engine() as connection:
             encoder = Encoder(connection)
-            for batch in warehouse.batches(query):
-                note_rows(became, frame_of(batch), source.plan, encoder, named=NAME in sync.columns())
+            frames = [frame_of(batch) for batch in warehouse.batches(query)]
+            plan = reduce(Plan.noticing, frames, source.plan) if case.get("together") else source.plan
+            for frame in frames:
+                note_rows(became, frame, plan, encoder, named=NAME in sync.columns())
     finally:
         warehouse.close()
     return became
 
 
 def note_rows(became: list[Became], frame: pd.DataFrame, plan: Plan, encoder: Encoder, *, named: bool) -> None:
-    """Writes down what some rows became, each at its place in the case."""
+    """Writes down what some rows became, each at its place in the case. Alone in its frame a row becomes the same; no row is no trouble."""
     positions = ((frame[MODIFIED] - FIRST) / timedelta(seconds=1)).to_numpy(dtype=np.int64)
-    mapped = map_frame(frame, plan)
-    ready = prepare_rows(Rows(frame, positions, mapped, held=np.zeros(len(frame), dtype=bool)), plan, encoder)
-    for position, text in zip(ready.rows.column(WINDOW).to_pylist(), ready.profiles.to_pylist(), strict=True):
-        became[position].text = text
-        became[position].sent = sent_of(text, named=named)
+    together = what_became(frame, plan, encoder, named=named)
+    for row, position in enumerate(map(int, positions)):
+        [alone] = what_became(frame.iloc[row : row + 1], plan, encoder, named=named)
+        # The order of a profile's keys depends on the rows beside it; nothing else does.
+        assert replace(alone, text="") == replace(together[row], text=""), f"row {position} becomes something else when it is alone"
+        became[position] = together[row]
+    assert what_became(frame.iloc[:0], plan, encoder, named=named) == []
+
+
+def what_became(frame: pd.DataFrame, plan: Plan, encoder: Encoder, *, named: bool) -> list[Became]:
+    """What each row of a frame became, prepared, counted and written down as in a run."""
+    window = Window("case", FIRST, NOW)
+    rows = Rows(frame, np.zeros(len(frame), np.int64), map_frame(frame, plan), held=np.zeros(len(frame), dtype=bool))
+    ready = prepare_rows(rows, plan, encoder)
+    assert dict(ready.issues.dtypes.astype(str)) == ISSUE_TYPES
+    tally = Tally([window])
+    tally.add_prepared(ready, rows.windows)
+    assert (
+        sum(tally.results()["case"].issues.values())
+        == len(ready.issues)
+        == len(list(issue_lines(rows, ready.issues, ready.rejected, plan)))
+    )
+    became = [Became() for _ in range(len(frame))]
+    for row, text in zip(np.setdiff1d(np.arange(len(frame)), ready.rejected), ready.profiles.to_pylist(), strict=True):
+        became[row].text = text
+        became[row].sent = sent_of(text, named=named)
     for row, column, code in issues_of(ready.issues):
-        became[positions[row]].issues.append((column, code))
-    for channel, stated in mapped.statements.items():
+        became[row].issues.append((column, code))
+    for channel, stated in rows.mapped.statements.items():
         for row, (meaning, at) in enumerate(zip(stated.meaning.to_pylist(), stated.at.to_pylist(), strict=True)):
-            became[positions[row]].stated[channel] = (meaning, at)
+            became[row].stated[channel] = (meaning, at)
+    return became
 
 
 def issues_of(issues: pd.DataFrame) -> Iterator[tuple[int, str, str]]:

@@ -39,10 +39,11 @@ def fates(outcome: Outcome) -> list[str]:
 
 
 def after(*errors: ApiError, rows: pa.Table = ROWS, **counts: int) -> Outcome:
-    """What became of the rows, when the job counts as many failures as there are errors, or what is said."""
+    """What became of the rows of a job that counts as many failures as there are errors, and the other rows as completed; or `counts`."""
     attribution = Attribution(rows)
     attribution.add(errors)
-    return attribution.outcome({"failed_count": len(errors), **counts})
+    failed = counts.get("failed_count", len(errors))
+    return attribution.outcome({"total_count": len(rows), "completed_count": len(rows) - failed, "failed_count": failed, **counts})
 
 
 @pytest.mark.parametrize(

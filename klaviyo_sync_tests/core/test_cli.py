@@ -116,9 +116,9 @@ def test_check_connect_tells_what_is_missing(folder: Path, klaviyo: dict[str, st
     write_sync(folder, SYNC.replace("Tier: tier", "Tier: teir, Other: other").replace("Y6nRLr", "AAAAAA"))
     result = run("check", "--connect", env=klaviyo)
     assert result.exit_code == 1
-    assert "members: teir wrong: column 'teir' does not exist in members. Did you mean tier?" in words(result)
-    assert "members: other wrong: column 'other' does not exist" in words(result)
-    assert "list AAAAAA (members) wrong: The Klaviyo account has no list" in words(result)
+    assert "members: teir wrong: syncs/members.yaml:8: column 'teir' does not exist in members. Did you mean tier?" in words(result)
+    assert "members: other wrong: syncs/members.yaml:8: column 'other' does not exist" in words(result)
+    assert "list AAAAAA (members) wrong: syncs/members.yaml:9: The Klaviyo account has no list" in words(result)
 
 
 def test_check_connect_refuses_types_that_do_not_fit(folder: Path, klaviyo: dict[str, str]) -> None:
@@ -180,8 +180,9 @@ def test_preview_counts_and_sends_nothing(folder: Path) -> None:
     """The preview counts what would be sent, set aside and rejected, with reasons. Too many rejects are status 1."""
     with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
         connection.execute(
-            "INSERT INTO members VALUES ('ann@example.com', 'gold', '2026-01-01 10:00Z'), ('ann@example.com', 'old', '2026-01-01 09:00Z'), "
-            "('not an address', NULL, '2026-01-01 11:00Z'), ('bob@example.com', 'tin', '2026-01-02 11:00Z'), "
+            "INSERT INTO members VALUES ('ann@example.com', 'gold', '2026-01-01 10:00:00Z'), "
+            "('ann@example.com', 'old', '2026-01-01 09:00:00Z'), "
+            "('not an address', NULL, '2026-01-01 11:00:00Z'), ('bob@example.com', 'tin', '2026-01-02 11:00:00Z'), "
             "('eve@example.com', NULL, NULL)"
         )
     result = run("preview", "members", "--window", "2026-01-01", "--examples", "--ask", "0")

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from row_cases import exact
 
+from how_many import examples
 from klaviyo_sync.core.attributes import ATTRIBUTES
 from klaviyo_sync.core.cleaning.cells import Form
 from klaviyo_sync.core.encoding import PIECE_ROWS, Encoder, lengths
@@ -117,7 +118,7 @@ def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 @given(made=frames())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_encoder_against_plain_python(connection: duckdb.DuckDBPyConnection, made: tuple[pd.DataFrame, dict[str, Form]]) -> None:
     """Every profile is the JSON that plain Python makes of its row, NULLs left out, each with its comma and its length."""
     frame, forms = made

@@ -11,18 +11,24 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import dagster as dg
+
 from klaviyo_sync.core.clear_counts import ClearCounts
 from klaviyo_sync.core.consent_counts import CONSENT_PARTS, ConsentCounts
 from klaviyo_sync.core.consent_reasons import ALL_CODES
+from klaviyo_sync.core.coverage import Span
 from klaviyo_sync.core.result import IssueKind, Result
+from klaviyo_sync.core.stopping import NO_CHANGES, Reason, Stop
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import Window
+from klaviyo_sync.klaviyo.accounts import Account
 from klaviyo_sync.orchestration import checks
-from klaviyo_sync.orchestration.checks import CONSENT_ISSUES, DELIVERY_CODES, OVERALL, PER_WINDOW, Overview
+from klaviyo_sync.orchestration.checks import CONSENT_ISSUES, DELIVERY_CODES, OVERALL, PER_WINDOW, Overview, stopped_metadata
 from klaviyo_sync.orchestration.failures import BUG, NEXT, UNPROVEN
 from klaviyo_sync.orchestration.late import Late
 from klaviyo_sync.orchestration.schedules import LATE_ROWS_JOB
-from klaviyo_sync.orchestration.stored import metadata
+from klaviyo_sync.orchestration.stops import Stopped, judged, observations
+from klaviyo_sync.orchestration.stored import IMPORTED_BEFORE, metadata
 from klaviyo_sync.sync_window import Report
 
 FILE = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -33,6 +39,7 @@ WHO = {
     "HaltedError": ("the owner of the dataset", "nothing until it is let through or the data change; each tick tries once"),
     "ConfigError": ("the author of the YAML", "nothing until it is corrected; each tick of the schedule tries once"),
     "Refused": ("the owner of the API key or of the warehouse rights", "likewise"),
+    "SlotTakenError": ("nobody", "by the next tick"),
     "Unavailable": ("nobody", "tried again twice inside the run, after about 30 and 60 seconds, then by the next tick"),
 }
 DAY = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -113,9 +120,15 @@ def test_every_check_has_its_line() -> None:
 def test_every_name_in_the_metadata_is_told() -> None:
     """What a window or a check shows beside its verdict is named on the page."""
     window = Window("2026-01-01", DAY, DAY + timedelta(days=1), first=True)
-    names = set(metadata(window, RESULT, Report({}, 0, 0, 1.0, "single_opt_in"), "rejects.csv", timedelta(0)))
+    report = Report({}, 0, 0, 1.0, "single_opt_in", account=Account("AbC123", "Shop", "UTC", test_account=False))
+    query = SYNC.model_copy(update={"dataset": None, "query": "SELECT 1"})
+    names = set(metadata(query, window, RESULT, report, "rejects.csv", sandbox=False)) | {IMPORTED_BEFORE}
     for check in (checks.mapping, checks.consent, checks.delivery, checks.accounting):
         names |= set(check(SYNC, RESULT).metadata)
+    report = Report({}, 0, 0, 1.0, changes={window.key: NO_CHANGES}, exceeded={window.key: (Reason("rows", ""),)})
+    names |= set(judged(report, window, {}, "run", DAY)) | set(stopped_metadata([Stopped(window.key, Span(0, 1), "", 1, 0, DAY, 0, 1)]))
+    [observed] = observations(dg.AssetKey("a"), [window], {window.key: Stop((), 1, 1, DAY)})
+    names |= set(observed.metadata)
     late = Late(DAY, 1, 1, 1, {"2026-01-01": 1}, "Unavailable: no answer")
     names |= set(checks.completeness(SYNC, Overview(2, ["2026-01-02"], 1, 1, {"2026-01-01": 1}, 1, 1, late)).metadata)
     channels = {f"<channel>_{name.removeprefix('email_marketing_')}" if name.startswith("email_marketing_") else name for name in names}

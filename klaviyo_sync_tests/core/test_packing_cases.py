@@ -33,7 +33,7 @@ def test_how_many_a_request_takes(path: Path) -> None:
     for batch in batches:
         assert len(batch) <= MAX_PROFILES
         assert len(batch.body()) == batch.size <= MAX_BYTES
-        body = orjson.loads(batch.body())["data"]
+        body = orjson.loads(bytes(batch.body()))["data"]
         assert len(body["attributes"]["profiles"]["data"]) == len(batch)
         lists = body.get("relationships", {}).get("lists", {}).get("data", [])
         assert [one["id"] for one in lists] == ([case["list"]] if "list" in case else [])

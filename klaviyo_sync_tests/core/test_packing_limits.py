@@ -41,7 +41,7 @@ def names(batch: Batch) -> list[int]:
 
 def sizes_sent(batch: Batch) -> list[int]:
     """The sizes of the profiles that a batch's body holds."""
-    return [len(text) + 2 for text in orjson.loads(batch.body())]
+    return [len(text) + 2 for text in orjson.loads(bytes(batch.body()))]
 
 
 SHAPES = st.lists(st.lists(st.integers(2, 40), max_size=12), max_size=8)

@@ -164,6 +164,19 @@ def test_case_of_column_names(opens: Opens) -> None:
 
 def test_a_column_of_nothing_but_null(opens: Opens) -> None:
     """A column that a SELECT fills with NULL has no type of its own; it is read as text, and its cells are left out."""
-    query = "SELECT 'a' AS id, NULL AS email, TIMESTAMPTZ '2026-01-01 06:00Z' AS changed"
+    query = "SELECT 'a' AS id, NULL AS email, TIMESTAMPTZ '2026-01-01 06:00:00Z' AS changed"
     source = opens("SELECT 1", dataset=None, query=query, profile={"external_id": "id", "email": "email"})
     assert taken(source, "2026-01-01") == {"2026-01-01": ["a"]}
+
+
+def test_a_missing_column_among_many() -> None:
+    """Of a table with many columns the nearest names are told, and how many there are, in a message that can be read."""
+    columns = [Column(f"segment_{number}", "VARCHAR") for number in range(1_200)] + [Column("Email_Address", "VARCHAR")]
+    with pytest.raises(ConfigError) as caught:
+        find_column("email_adress", columns, "people")
+    assert "Did you mean Email_Address? It has 1,201 columns; the nearest are Email_Address" in str(caught.value)
+    with pytest.raises(ConfigError, match="It has 1,201 columns; none is spelled like zzz"):
+        find_column("zzz", columns, "people")
+    with pytest.raises(ConfigError) as caught:
+        find_column("segment_x", columns, "people")
+    assert len(str(caught.value)) < 250

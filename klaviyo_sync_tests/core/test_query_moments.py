@@ -131,7 +131,7 @@ def test_an_overlap_reaches_back_where_clocks_change(opens: Opens) -> None:
     rows = "SET TimeZone = 'UTC'; CREATE TABLE people (id VARCHAR, changed TIMESTAMPTZ); INSERT INTO people VALUES "
     zone = {"column": "changed", "timezone": "Europe/Berlin"}
     source = opens(
-        rows + "('late', '2026-03-29 00:40Z'), ('a', '2026-03-29 01:10Z'), ('b', '2026-03-29 01:50Z')",
+        rows + "('late', '2026-03-29 00:40:00Z'), ('a', '2026-03-29 01:10:00Z'), ('b', '2026-03-29 01:50:00Z')",
         modified_at=zone, frequency="hourly", overlap="30m",
     )  # fmt: skip
     assert taken(source, "2026-03-29-03:00") == {"2026-03-29-03:00": ["a", "b", "late"]}

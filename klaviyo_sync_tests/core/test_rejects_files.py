@@ -13,7 +13,7 @@ from upath import UPath
 
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.reports import COLUMNS
-from klaviyo_sync.rejects import Rejects, harmless
+from klaviyo_sync.rejects import Rejects
 
 KEYS = ["2026-01-01", "2026-01-02-03:15+0100"]
 NUMBERS = count()
@@ -127,26 +127,6 @@ def test_an_address_that_nothing_opens() -> None:
     """An address of an unknown kind is the configuration's fault, and named."""
     with pytest.raises(ConfigError, match="nowhere://"):
         Rejects("nowhere://bucket")
-
-
-@pytest.mark.parametrize(
-    ("cell", "written"),
-    [
-        ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
-        ("@SUM(A1)", "'@SUM(A1)"),
-        ("+49*cmd|calc", "'+49*cmd|calc"),
-        ("-2+3+cmd|calc", "'-2+3+cmd|calc"),
-        ("\t=1", "'\t=1"),
-        ("+49 (0) 151 / 123-456", "+49 (0) 151 / 123-456"),
-        ("-12.5", "-12.5"),
-        ("a=b", "a=b"),
-        (-3, -3),
-        (None, None),
-    ],
-)
-def test_a_cell_is_no_formula(cell: object, written: object) -> None:
-    """A text that a spreadsheet would run gets an apostrophe; phone numbers and numbers stay as they are."""
-    assert harmless(cell) == written
 
 
 def test_what_a_killed_process_left_is_taken_away(tmp_path: Path) -> None:

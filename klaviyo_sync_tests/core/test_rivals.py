@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from how_many import examples
 from klaviyo_sync.core.dialects import DIALECTS
 from klaviyo_sync.core.mapping import plan_mapping
 from klaviyo_sync.core.query import Column, wall_clock_bound
@@ -94,7 +95,7 @@ def batches(rows: Sequence[Row], size: int) -> list[pa.RecordBatch]:
 
 
 @given(rows=ROWS, size=st.integers(1, 10))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 def test_the_newest_goes_out(connection: duckdb.DuckDBPyConnection, rows: list[Row], size: int) -> None:
     """A row goes out unless a newer one, of the windows or from after them, shares an identifier; equal moments leave exactly one."""
     inside = [row for row in rows if row.minutes < 180]
@@ -127,7 +128,7 @@ def shared(one: Row, other: Row) -> bool:
 
 
 @given(rows=ROWS, seed=st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 def test_the_order_of_reading_does_not_matter(connection: duckdb.DuckDBPyConnection, rows: list[Row], seed: Any) -> None:
     """A warehouse promises no order: whatever it is, the same rows go out."""
     inside = [row for row in rows if row.minutes < 180]

@@ -16,7 +16,18 @@ from sqlglot import exp
 
 from klaviyo_sync.core.dialects import DIALECTS
 from klaviyo_sync.core.errors import ConfigError
-from klaviyo_sync.core.query import Column, Query, columns_query, extent_query, identifier, outside_query, relation, table, window_query
+from klaviyo_sync.core.query import (
+    Column,
+    Query,
+    columns_query,
+    extent_query,
+    identifier,
+    outside_query,
+    relation,
+    span_query,
+    table,
+    window_query,
+)
 from klaviyo_sync.core.recounting import recount
 from klaviyo_sync.core.sync import Sync
 
@@ -85,6 +96,7 @@ def queries(shape: Shape) -> Iterator[tuple[str, Query]]:
     yield "identifiers", window_query(sync, read, columns, lower=LOWER, upper=UPPER, names=[names[0], names[3]], aligned=False)
     yield "outside", outside_query(sync, read, columns, now=UPPER)
     yield "extent", extent_query(sync, read, columns, now=UPPER)
+    yield "span", span_query(sync, read, columns, after=UPPER)
     yield "counted again", recount(sync, read, columns, [LOWER, LOWER + timedelta(hours=1), UPPER]).query
 
 

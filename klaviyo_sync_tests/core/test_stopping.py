@@ -1,85 +1,173 @@
-"""When a run stops itself: the limits of `stop_above`, judged by what was read so far."""
+"""When a window stops itself: the limits of `stop_above`, judged window by window."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
+from fractions import Fraction
 
-import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from klaviyo_sync.core.clear_counts import ClearCounts
+from klaviyo_sync.core.consent_counts import ConsentCounts
 from klaviyo_sync.core.errors import ConfigError, HaltedError
-from klaviyo_sync.core.stopping import reasons_to_stop, stop_if_absurd, stop_if_wiping
-from klaviyo_sync.core.tally import Tally
+from klaviyo_sync.core.stopping import Changes, Reason, Stop, just_before, reasons_to_stop
 from klaviyo_sync.core.tolerance import UNLIMITED, StopAbove
-from klaviyo_sync.core.windows import Window
 
 DAY = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 
-def read(rows: int, rejected: int = 0, **meanings: int) -> Tally:
-    """A tally of so many rows; `meanings` are statements for e-mail."""
-    tally = Tally([Window("2026-01-01", DAY, DAY, first=True)])
-    tally.count("read", np.zeros(rows, np.int64))
-    tally.count("rejected", np.zeros(rejected, np.int64))
-    tally.meanings = Counter({("email_marketing", meaning): count for meaning, count in meanings.items()})
-    return tally
+def changes(rows: int, *, rejected: int = 0, subscribe: int = 0, unsubscribe: int = 0, imported: int = 0, cleared: int = 0) -> Changes:
+    """What a window changes; statements are for e-mail."""
+    return Changes(rows, rejected, {"email_marketing": subscribe}, {"email_marketing": unsubscribe}, imported, cleared)
+
+
+def texts(limits: Mapping[str, object], own: Changes, before: Sequence[Changes] = ()) -> list[str]:
+    """Why a window stops, given the results before it, newest first."""
+    return [reason.text for reason in reasons_to_stop(StopAbove.model_validate(limits), own, just_before(own.rows, before))]
 
 
 @pytest.mark.parametrize(
-    ("limits", "tally", "reasons"),
+    ("limits", "own", "reasons"),
     [
-        ({}, read(1_000, rejected=500), []),
-        ({}, read(1_000, rejected=501), ["501 of the first 1,000 rows are rejected, and stop_above.rejected is 50%"]),
-        ({}, read(999, rejected=999), []),  # a share says nothing of a few rows
+        ({}, changes(1_000, rejected=500), []),
+        ({}, changes(1_000, rejected=501), ["501 of 1,000 rows are rejected, and stop_above.rejected is 50%"]),
         (
             {},
-            read(2_000, unsubscribe=1_001),
-            ["1,001 of the first 2,000 rows unsubscribe for email_marketing, and stop_above.unsubscribes is 50%"],
+            changes(2_000, unsubscribe=1_001),
+            ["1,001 of 2,000 rows newly unsubscribe for email_marketing, and stop_above.unsubscribes is 50%"],
         ),
-        ({}, read(2_000, subscribe=2_000), []),  # a table of subscribers is no mistake
+        ({}, changes(2_000, subscribe=2_000), []),  # a table of subscribers is no mistake
         (
             {"subscribes": "12.5%"},
-            read(1_000, subscribe=126),
-            ["126 of the first 1,000 rows subscribe for email_marketing, and stop_above.subscribes is 12.5%"],
+            changes(1_000, subscribe=126),
+            ["126 of 1,000 rows subscribe for email_marketing, and stop_above.subscribes is 12.5%"],
         ),
-        ({"rejected": 3}, read(10, rejected=4), ["4 of the first 10 rows are rejected, and stop_above.rejected is 3"]),
-        ({"rows": 1_500}, read(1_500), []),
-        ({"rows": 1_500}, read(1_501), ["1,501 rows were read so far, and stop_above.rows is 1,500"]),
-        ({"rejected": None, "unsubscribes": None}, read(5_000, rejected=5_000, unsubscribe=5_000), []),
+        ({"rejected": 3}, changes(10, rejected=4), ["4 of 10 rows are rejected, and stop_above.rejected is 3"]),
+        ({"rejected": 3}, changes(10, rejected=3), []),
+        ({"rows": 1_500}, changes(1_500), []),
+        ({"rows": 1_500}, changes(1_501), ["1,501 rows were read, and stop_above.rows is 1,500"]),
+        ({"rejected": None, "unsubscribes": None}, changes(5_000, rejected=5_000, unsubscribe=5_000), []),
     ],
 )
-def test_what_is_too_much(limits: Mapping[str, object], tally: Tally, reasons: list[str]) -> None:
-    """A limit is a number, or a share once 1,000 rows were read; what reaches it is still fine, and what exceeds it is named."""
-    assert list(reasons_to_stop(StopAbove.model_validate(limits), tally)) == reasons
-
-
-def test_it_is_for_the_author_of_the_sync() -> None:
-    """A run that stops itself is a ConfigError that names every limit that it exceeds."""
-    limits = StopAbove.model_validate({"rows": 10, "rejected": 1})
-    with pytest.raises(HaltedError, match=r"stop_above\.rows is 10; .*stop_above\.rejected is 1\.") as caught:
-        stop_if_absurd(limits, read(20, rejected=2))
-    assert isinstance(caught.value, ConfigError)
+def test_what_is_too_much(limits: Mapping[str, object], own: Changes, reasons: list[str]) -> None:
+    """A limit is a number or a share; what reaches it is still fine, and what exceeds it is named."""
+    assert texts(limits, own) == reasons
 
 
 @pytest.mark.parametrize(
-    ("limits", "cleared", "more", "stops"),
-    [({}, 300, 200, False), ({}, 300, 201, True), ({"clears": 10}, 0, 11, True), ({"clears": None}, 1_000, 0, False)],
+    ("own", "before", "stops"),
+    [
+        (changes(3, unsubscribe=2), [], False),  # an ordinary hour
+        (changes(19, unsubscribe=19), [], False),
+        (changes(20, unsubscribe=20), [], True),
+        (changes(390, unsubscribe=388), [], True),
+        (changes(390, unsubscribe=388), [changes(30, unsubscribe=1)] * 30, True),  # small green windows do not make it less absurd
+        (changes(390, unsubscribe=195), [changes(30, unsubscribe=1)] * 30, False),
+        (changes(3, unsubscribe=2), [changes(3, unsubscribe=2)] * 8, False),  # 18 people in all
+        (changes(3, unsubscribe=2), [changes(3, unsubscribe=2)] * 9, True),  # one by one they add up
+        (changes(3, unsubscribe=0), [changes(3, unsubscribe=2)] * 20, False),  # it has no part in it
+        (changes(3, unsubscribe=2), [changes(100)] + [changes(3, unsubscribe=2)] * 30, False),
+        (changes(999, unsubscribe=499), [changes(50_000, unsubscribe=49_000)], False),  # one row of it makes 1,000
+        (changes(500, unsubscribe=240), [changes(50_000, unsubscribe=26_100)], True),  # its share of 500 rows: 261
+    ],
 )
-def test_what_clears_too_much(limits: Mapping[str, object], cleared: int, more: int, *, stops: bool) -> None:
-    """Clears are judged by the profiles imported so far, those of earlier batches among them."""
-    tally = read(50_000)
-    tally.count("imported", np.zeros(1_000, np.int64))
-    tally.clears[0] = ClearCounts(to_clear=50_000, cleared=cleared, already_empty=1_000 - cleared)
-    expected = r"clear values of \d+ of the first 1,000 profiles, and stop_above\.clears is "
-    with pytest.raises(HaltedError, match=expected) if stops else nullcontext():
-        stop_if_wiping(StopAbove.model_validate(limits), tally, more)
+def test_small_windows(own: Changes, before: Sequence[Changes], *, stops: bool) -> None:
+    """Below 1,000 rows a window is judged by itself and with the results before it, from 20 affected rows on."""
+    assert bool(texts({}, own, before)) == stops
 
 
-def test_let_through() -> None:
-    """What run config lets through has no limit at all."""
-    stop_if_wiping(UNLIMITED, read(10**6), 10**6)
-    assert list(reasons_to_stop(UNLIMITED, read(10**6, rejected=10**6, subscribe=10**6, unsubscribe=10**6))) == []
+def test_it_says_what_it_was_judged_with() -> None:
+    """A window that is too much only together with those before it says both numbers."""
+    expected = "2 of 3 rows newly unsubscribe for email_marketing, with the results just before it 20 of 30"
+    assert texts({}, changes(3, unsubscribe=2), [changes(3, unsubscribe=2)] * 9) == [f"{expected}, and stop_above.unsubscribes is 50%"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "own", "stops"),
+    [
+        ({}, changes(50_000, imported=1_000, cleared=500), False),
+        ({}, changes(50_000, imported=1_000, cleared=501), True),
+        ({}, changes(50_000, imported=999, cleared=999), False),  # the first few of a large window say nothing of it
+        ({}, changes(40, imported=40, cleared=40), True),
+        ({}, changes(40, imported=40, cleared=19), False),
+        ({"clears": 10}, changes(50_000, imported=20, cleared=11), True),
+        ({"clears": None}, changes(50_000, imported=1_000, cleared=1_000), False),
+    ],
+)
+def test_what_clears_too_much(limits: Mapping[str, object], own: Changes, *, stops: bool) -> None:
+    """Clears are judged by the profiles imported so far."""
+    expected = f"NULLs would clear values of {own.cleared:,} of the first {own.imported:,} profiles, and stop_above.clears is "
+    assert [text.startswith(expected) for text in texts(limits, own)] == [True] * stops
+
+
+@st.composite
+def windows_of_rows(draw: st.DrawFn) -> Changes:
+    """Any window: tiny ones most of the time, with any part of their rows opted out."""
+    rows = draw(st.integers(0, 40) | st.integers(0, 1_500))
+    return changes(rows, unsubscribe=draw(st.integers(0, rows)))
+
+
+def model(share: Fraction, opt_outs: Sequence[tuple[int, int]]) -> list[bool]:
+    """Which windows stop, told row by row: (rows, opt-outs) of each, oldest first."""
+    verdicts: list[bool] = []
+    for position, (rows, leaving) in enumerate(opt_outs):
+        earlier = [opt_outs[place] for place in range(position - 1, -1, -1) if not verdicts[place]][:30]
+        read, gone = rows, Fraction(leaving)
+        for their_rows, their_leaving in earlier if rows < 1_000 else []:
+            taken = min(their_rows, 1_000 - read)
+            gone += their_leaving * taken // their_rows if their_rows else 0
+            read += taken
+        alone = leaving > share * rows and (leaving >= 20 or rows >= 1_000)
+        together = rows < 1_000 and leaving > 0 and gone >= 20 and gone > share * read
+        verdicts.append(alone or together)
+    return verdicts
+
+
+def run_of(limits: StopAbove, windows: Sequence[Changes], before: list[Changes]) -> list[bool]:
+    """Which windows of a run stop; those that do not are put before the next ones."""
+    verdicts = []
+    for own in windows:
+        verdicts.append(bool(reasons_to_stop(limits, own, just_before(own.rows, before))))
+        if not verdicts[-1]:
+            before.insert(0, own)
+    return verdicts
+
+
+@given(st.lists(windows_of_rows(), max_size=50), st.sampled_from([10, 50, 90]))
+@example([changes(1)] * 31 + [changes(20, unsubscribe=20)], 50)
+def test_shares_by_window(windows: list[Changes], percent: int) -> None:
+    """Every window stops exactly when its own share is too high, or that of it and those before it: as an independent model has it."""
+    limits = StopAbove.model_validate({"unsubscribes": f"{percent}%"})
+    pairs = [(own.rows, own.unsubscribes["email_marketing"]) for own in windows]
+    assert run_of(limits, windows, []) == model(Fraction(percent, 100), pairs)
+
+
+@given(st.lists(windows_of_rows(), min_size=1, max_size=30), st.data())
+def test_a_stop_leaves_no_trace(windows: list[Changes], data: st.DataObject) -> None:
+    """Whether a window that stopped itself is tried among others or not at all, the others go the same way."""
+    limits = StopAbove()
+    stopped = run_of(limits, windows, [])
+    left = [own for own, stops in zip(windows, stopped, strict=True) if not (stops and data.draw(st.booleans()))]
+    assert sum(run_of(limits, left, [])) == sum(stopped) - (len(windows) - len(left))
+
+
+def test_it_is_for_the_owner_of_the_data() -> None:
+    """A run whose windows all stopped is a ConfigError that carries why."""
+    stop = Stop((Reason("rows", "11 rows were read"), Reason("rejected", "2 of 11 rows are rejected")), 11, 0, DAY)
+    error = HaltedError("The run stopped itself.", {"2026-01-01": stop})
+    assert isinstance(error, ConfigError)
+    assert error.stopped["2026-01-01"].text == "11 rows were read; 2 of 11 rows are rejected"
+
+
+def test_opt_outs_that_went_out_all_the_same() -> None:
+    """A stop counts the opt-outs that went out over all channels."""
+    counts = ConsentCounts(stated=3, sent=2, already=1, unsubscribed=2)
+    assert Stop((), 5, 0, DAY, {"email_marketing": counts, "sms_marketing": counts}).sent == 4
+
+
+def test_no_limits() -> None:
+    """Without limits nothing stops."""
+    own = changes(10**6, rejected=10**6, subscribe=10**6, unsubscribe=10**6, imported=10**6, cleared=10**6)
+    assert reasons_to_stop(UNLIMITED, own) == ()

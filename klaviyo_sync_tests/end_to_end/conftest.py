@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-LINES = pytest.StashKey[list[tuple[str, ...]]]()
+LINE = "line of the fault matrix"
 HEAD = ("fault", "batch", "the run says", "Klaviyo holds", "the run", "next run")
 
 
-@pytest.fixture
-def matrix_lines(pytestconfig: pytest.Config) -> list[tuple[str, ...]]:
-    """The lines of the fault matrix so far."""
-    return pytestconfig.stash.setdefault(LINES, [])
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Prints the matrix, when it was run: fault, statement, truth."""
-    lines = config.stash.get(LINES, [])
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints the matrix, when it was run: fault, statement, truth. Its lines come with the reports of the tests, from any worker."""
+    reports = terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", [])
+    lines = sorted({tuple(line) for report in reports for name, line in report.user_properties if name == LINE})
     if lines:
         table = [HEAD, *lines]
         widths = [max(len(line[column]) for line in table) for column in range(len(HEAD))]

@@ -21,7 +21,7 @@ from klaviyo_sync.sandbox import Sandbox, serve
 
 ROOT = Path(__file__).parents[2]
 KEY = dg.AssetKey(["klaviyo", "members"])
-SCHEDULE = "members_hourly"
+SCHEDULE = "klaviyo_members"
 PATIENCE = 240.0
 SYNC = """
 connection: local

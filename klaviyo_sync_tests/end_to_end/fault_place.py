@@ -17,6 +17,7 @@ import duckdb
 import requests
 
 from klaviyo_sync.config import load
+from klaviyo_sync.core.stopping import Changes
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import Window
 from klaviyo_sync.klaviyo.client import Klaviyo
@@ -112,12 +113,16 @@ class Place:
         now: datetime,
         rejects: Rejects,
         log: Callable[[str], None],
+        before: Sequence[Changes] = (),
+        let_through: bool = False,
     ) -> Report:
         """The real import, by a client whose clock is fast."""
         del klaviyo
         self.attempts += 1
         with warehouse("tests") as opened, self.client() as client:
-            report = sync_windows(sync, windows, opened, client, now=now, rejects=rejects, log=log, most=self.most)
+            report = sync_windows(
+                sync, windows, opened, client, now=now, rejects=rejects, log=log, most=self.most, before=before, let_through=let_through
+            )
         self.reports.append(report)
         return report
 
@@ -139,7 +144,7 @@ class Place:
         self.attempts = 0
         span = {"dagster/asset_partition_range_start": DAYS[0], "dagster/asset_partition_range_end": DAYS[-1]}
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-        job = self.defs.resolve_job_def(f"{sync}_daily")
+        job = self.defs.resolve_job_def(f"klaviyo_{sync}")
         return job.execute_in_process(run_config=quiet, tags=span, instance=instance, raise_on_error=False)
 
     def asked(self, sync: str, instance: dg.DagsterInstance) -> set[str]:

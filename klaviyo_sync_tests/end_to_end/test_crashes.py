@@ -11,7 +11,6 @@ from crash_place import CrashPlace, crash_place
 
 PEOPLE = 300
 SLOW = {"job_seconds": (0.0, 0.3), "seed": 7}
-ROUNDS = 12
 KILLS_A_ROUND = 3
 FEWEST = 40
 
@@ -33,12 +32,13 @@ def kill(random: Random, events: int) -> dict[str, int | float]:
     return random.choice([{"dies": random.randint(1, events)}, {"requests": random.randint(1, 36)}, {"seconds": random.random() * 0.5}])
 
 
-def test_killed_anywhere_and_run_again(place: CrashPlace, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rounds", [3, pytest.param(12, marks=pytest.mark.long)])
+def test_killed_anywhere_and_run_again(place: CrashPlace, tmp_path: Path, rounds: int) -> None:
     """After dozens of kills, with rows that change meanwhile, one whole run ends where runs without kills end."""
     random = Random(5)
     kills, events = 0, FEWEST
     with crash_place(tmp_path / "undisturbed", PEOPLE, job_seconds=0.0) as undisturbed:
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             step = random.choice([1, 2, 3, 5])
             place.change(step)
             undisturbed.change(step)
@@ -53,7 +53,7 @@ def test_killed_anywhere_and_run_again(place: CrashPlace, tmp_path: Path) -> Non
             ended, events = undisturbed.run(range(undisturbed.day))
             assert (ended, events > FEWEST) == (0, True), "a run has events all along, at which it can be killed"
         assert place.run(range(place.day))[0] == 0
-        assert kills >= ROUNDS * KILLS_A_ROUND * 0.6
+        assert kills >= rounds * KILLS_A_ROUND * 0.6
         assert versions(place) == place.expected()
         assert place.profiles() == undisturbed.profiles()
         assert place.consents() == undisturbed.consents()

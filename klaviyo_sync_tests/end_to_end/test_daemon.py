@@ -38,6 +38,7 @@ def test_downtime_a_kill_and_no_window_is_skipped(tmp_path: Path) -> None:
         assert len(place.box.profiles) == read
 
 
+@pytest.mark.long
 def test_a_schedule_that_was_stopped_and_started_again(tmp_path: Path) -> None:
     """Its first tick asks for every window that went by while it was stopped."""
     with daemon_place(tmp_path / "home", HOURS) as place:

@@ -75,7 +75,7 @@ def test_a_backfill_of_three_days(defs: dg.Definitions, sandbox: tuple[Sandbox, 
     box, _ = sandbox
     with dg.DagsterInstance.ephemeral() as instance:
         span = {"dagster/asset_partition_range_start": "2024-03-01", "dagster/asset_partition_range_end": "2024-03-03"}
-        job = defs.resolve_job_def("members_daily")
+        job = defs.resolve_job_def("klaviyo_members")
         assert job.execute_in_process(tags=span, instance=instance).success
         records = instance.fetch_materializations(KEY, limit=10).records
         held = {record.partition_key: record.asset_materialization.metadata for record in records if record.asset_materialization}
@@ -96,7 +96,9 @@ def test_a_refused_key(defs: dg.Definitions, sandbox: tuple[Sandbox, str]) -> No
     """A key that Klaviyo does not know fails the run at once, says whose turn it is, and materializes nothing."""
     sandbox[0].keys = {}
     with dg.DagsterInstance.ephemeral() as instance:
-        run = defs.resolve_job_def("members_daily").execute_in_process(partition_key="2024-03-01", instance=instance, raise_on_error=False)
+        run = defs.resolve_job_def("klaviyo_members").execute_in_process(
+            partition_key="2024-03-01", instance=instance, raise_on_error=False
+        )
         assert not run.success
         [failure] = [event.step_failure_data for event in run.all_events if event.event_type_value == "STEP_FAILURE"]
         assert failure.user_failure_data

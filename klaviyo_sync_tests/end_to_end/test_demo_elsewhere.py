@@ -12,7 +12,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="fakesnow, which the local Snowflake stands on, needs Python 3.11")
+@pytest.mark.long
 def test_the_same_profiles_out_of_every_warehouse(tmp_path: Path) -> None:
     """Four syncs, consent, and everything that is wrong with real tables: Klaviyo ends up the same, profile by profile."""
     command = [

@@ -2,77 +2,54 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import socket
-import subprocess
-import sys
-import threading
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import requests
 
 from klaviyo_sync.config import load
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.demo.folder import lay_out
 from klaviyo_sync.demo.warehouse import OPTED_OUT
+from shell import REPOSITORY, assets, copied_project, environment, free_port, listens, terminal
 
-REPOSITORY = Path(__file__).parents[2]
-PATIENCE = 240
+DEMO = pytest.mark.xdist_group("demo")
 NOW = datetime(2026, 11, 24, 0, 30, tzinfo=timezone.utc)
 
 
 class Ended(NamedTuple):
-    """A demo with the UI, stopped by Ctrl-C once the UI had answered."""
+    """A `make dev`, stopped by Ctrl-C once the UI had answered."""
 
-    folder: Path
+    project: Path
     port: int
     status: int
     told: str
-    assets: dict[str, dict[str, int]]
+    assets: dict[str, dict[str, int] | None]
+    left_behind: list[str]
+    changed: list[str]
 
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """What `make dev` does, over a small warehouse."""
-    folder, port = tmp_path_factory.mktemp("demo"), free_port()
-    command = [sys.executable, "-u", "-m", "klaviyo_sync.demo", "--folder", str(folder), "--people", "1500", "--serve", "--port", str(port)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("KLAVIYO_", "DAGSTER_"))}
-    told, assets = [], {}
-    with subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout is not None
-        watchdog = threading.Timer(PATIENCE, process.kill)
-        watchdog.start()
-        try:
-            for line in process.stdout:
-                told.append(line)
-                if line.startswith("Dagster: "):
-                    assets = windows_in_the_ui(port)
-                    process.send_signal(signal.SIGINT)
-        finally:
-            watchdog.cancel()
-            process.send_signal(signal.SIGINT)
-    return Ended(folder, port, process.returncode, "".join(told), assets)
+    """`make dev PORT=...` in a copy of the project, up to Ctrl-C."""
+    project, port = copied_project(tmp_path_factory.mktemp("dev") / "project"), free_port()
+    before = files_of(project)
+    with terminal(f"make dev PORT={port}", project, environment(), project.parent / "screen.txt") as shell:
+        shell.wait_until(lambda: "\nDagster: " in shell.said)
+        listed = shell.wait_until(lambda: assets(port))
+        shell.interrupt()
+        status = shell.ended()
+        return Ended(project, port, status, shell.said, listed, shell.left_behind(), sorted(files_of(project) - before))
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def files_of(project: Path) -> set[str]:
+    """What lies in a project, apart from caches of Python."""
+    return {path.name for path in project.iterdir()}
 
 
-def windows_in_the_ui(port: int) -> dict[str, dict[str, int]]:
-    """How many windows each sync has and how many are imported, as the UI's own server says."""
-    query = "{assetNodes{assetKey{path} partitionStats{numMaterialized numPartitions}}}"
-    nodes = requests.post(f"http://127.0.0.1:{port}/graphql", json={"query": query}, timeout=30).json()["data"]["assetNodes"]
-    return {node["assetKey"]["path"][-1]: node["partitionStats"] for node in nodes if node["partitionStats"]}
-
-
+@DEMO
 def test_the_demo_adds_up(ended: Ended) -> None:
     """Every sync's counts are those that the sample foretells, and what Klaviyo holds is what the warehouse holds."""
     syncs = list((REPOSITORY / "syncs").glob("*.yaml"))
@@ -82,17 +59,20 @@ def test_the_demo_adds_up(ended: Ended) -> None:
     assert len(re.findall(r"as in the warehouse$", ended.told, re.MULTILINE)) == 5, ended.told
 
 
+@DEMO
 def test_who_opted_out_stays_out(ended: Ended) -> None:
     """Nobody who said no to Klaviyo itself is brought back by a warehouse that goes on to say Subscribe."""
     assert len(re.findall(r"opts out of it by their own hand", ended.told)) == len(OPTED_OUT), ended.told
     assert len(re.findall(r"stays out \(\w+", ended.told)) == len(OPTED_OUT), ended.told
 
 
+@DEMO
 def test_the_demo_warns_of_nothing(ended: Ended) -> None:
     """Whoever tries it first reads about imports, not about Dagster's previews."""
     assert "Warning" not in ended.told
 
 
+@DEMO
 def test_the_demo_shows_where_the_other_rows_are(ended: Ended) -> None:
     """The rejects files that it names are there, for their owner."""
     files = re.findall(r"every one of these rows, with its key: (\S+)", ended.told)
@@ -100,17 +80,21 @@ def test_the_demo_shows_where_the_other_rows_are(ended: Ended) -> None:
     assert all(Path(file).is_file() for file in files)
 
 
+@DEMO
 def test_the_ui_shows_every_window_imported(ended: Ended) -> None:
     """The history that `make dev` opens with has no gaps."""
-    assert ended.assets["loyalty_members"]["numPartitions"] >= 24
-    assert all(one["numMaterialized"] == one["numPartitions"] > 0 for one in ended.assets.values())
+    windows = {name: counts for name, counts in ended.assets.items() if counts is not None}
+    assert set(windows) == {f"klaviyo/{file.stem}" for file in (REPOSITORY / "syncs").glob("*.yaml")}
+    assert windows["klaviyo/loyalty_members"]["numPartitions"] >= 24
+    assert all(counts["numMaterialized"] == counts["numPartitions"] > 0 for counts in windows.values())
 
 
+@DEMO
 def test_one_interrupt_ends_everything(ended: Ended) -> None:
-    """Ctrl-C ends the demo with status 0 and takes the UI down with it."""
-    assert ended.status == 0, ended.told
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", ended.port)) != 0
+    """Ctrl-C ends `make dev` without a traceback; no process, no open port and no folder but .demo stays behind."""
+    assert "Traceback" not in ended.told
+    assert ended.told.rstrip().splitlines()[-1].startswith(("Stopping.", "make: ***")), ended.told[-500:]
+    assert (ended.left_behind, listens(ended.port), ended.changed) == ([], False, [".demo"])
 
 
 def test_the_demo_runs_the_example_with_other_starts(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
@@ -19,7 +19,11 @@ from klaviyo_sync.sync_window import Report
 pytestmark = [pytest.mark.filterwarnings("ignore::dagster.PreviewWarning"), pytest.mark.filterwarnings("ignore::dagster.BetaWarning")]
 
 FATES = ("imported", "refused", "failed", "unknown")
-MATRIX = [pytest.param(case, where, id=f"{case.name}-{where}") for case in CASES for where in case.where]
+MATRIX = [
+    pytest.param(case, where, id=f"{case.name}-{where}", marks=() if where == case.where[0] else pytest.mark.long)
+    for case in CASES
+    for where in case.where
+]
 Metadata = dict[str, Any]
 
 
@@ -38,7 +42,9 @@ def there(shared: Place) -> Place:
 
 
 @pytest.mark.parametrize(("case", "where"), MATRIX)
-def test_what_a_run_says_is_what_klaviyo_holds(there: Place, case: Case, where: Where, matrix_lines: list[tuple[str, ...]]) -> None:
+def test_what_a_run_says_is_what_klaviyo_holds(
+    there: Place, case: Case, where: Where, record_property: Callable[[str, object], None]
+) -> None:
     """A fault at a place: the run, its metadata, its checks, its rejects files, the next tick and the next run tell the truth."""
     there.most = 10_000 if case.sync == "many" else 8
     there.speed, there.read = case.speed, case.read
@@ -53,7 +59,9 @@ def test_what_a_run_says_is_what_klaviyo_holds(there: Place, case: Case, where: 
         check_run(there, case.truth, run)
         check_windows(there, case, instance, stored)
         check_recovery(there, case, instance)
-    matrix_lines.append((*line, "red, then green" if case.truth.next == "red" else "green" if missing(stored) else "-"))
+    record_property(
+        "line of the fault matrix", (*line, "red, then green" if case.truth.next == "red" else "green" if missing(stored) else "-")
+    )
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("klaviyo_")]
 
 

@@ -91,7 +91,7 @@ def changes(random: Random, many: int) -> list[tuple[int, int, datetime]]:
     return [(random.randrange(12), version, START + timedelta(minutes=at)) for version, at in enumerate(moments)]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 6))])
 def test_any_windows_in_any_order(history: History, seed: int) -> None:
     """Old windows, ranges, overlaps, daily and hourly, again and again: at every moment each profile is at its newest row or not there."""
     random = Random(seed)

@@ -178,12 +178,15 @@ def test_a_cancelled_job_proves_nothing(place: Place) -> None:
 
 
 @pytest.mark.parametrize("rows", ["VALUES (NULL, NULL, NULL, 1, TIMESTAMP '2026-01-02 10:00')", None])
-def test_nothing_to_send_asks_nothing(place: Place, rows: str | None) -> None:
-    """A window without a row to send does not speak to Klaviyo at all."""
+def test_nothing_to_send_asks_for_the_account_alone(place: Place, rows: str | None) -> None:
+    """A window without a row to send asks Klaviyo whose key it is, since its result counts for that account, and nothing else."""
     if rows:
         place.fill(rows)
-    assert counts(place.report(DAY)) == [[1, 0, 0, 1, 0, 0, 0] if rows else [0] * 7]
-    assert not place.box.requests
+    report = place.report(DAY)
+    assert counts(report) == [[1, 0, 0, 1, 0, 0, 0] if rows else [0] * 7]
+    assert report.account is not None
+    assert report.account.id == place.box.account
+    assert dict(place.box.requests) == {("get_accounts", 200): 1}
 
 
 def test_one_row_in_twenty_is_dirty(place: Place) -> None:

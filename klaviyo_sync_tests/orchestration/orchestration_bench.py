@@ -8,12 +8,19 @@ from datetime import datetime, timezone
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
+from dagster._core.execution.asset_backfill import AssetBackfillData
+from dagster._core.execution.backfill import PartitionBackfill
+from dagster._time import get_current_timestamp
 
+from klaviyo_sync.core.column_types import ColumnType
 from klaviyo_sync.core.errors import HaltedError
 from klaviyo_sync.core.result import Result
+from klaviyo_sync.core.stopping import Changes, Stop
 from klaviyo_sync.core.sync import Sync
-from klaviyo_sync.core.tolerance import UNLIMITED
 from klaviyo_sync.core.windows import Window
+from klaviyo_sync.klaviyo.accounts import Account
+from klaviyo_sync.orchestration.partitions import partitions
 from klaviyo_sync.orchestration.schedules import asked_for
 from klaviyo_sync.sync_window import Report
 
@@ -37,6 +44,7 @@ TABLE = """
 CREATE SCHEMA analytics;
 CREATE TABLE analytics.loyalty_members (email VARCHAR, customer_id VARCHAR, balance DOUBLE, email_consent VARCHAR, updated_at TIMESTAMP);
 """
+SHOP = Account("AbC123", "Shop", "UTC", test_account=False)
 ENVIRON: dict[str, str] = {"KLAVIYO_API_KEY": "pk_value_that_nobody_may_see"}
 
 
@@ -49,9 +57,13 @@ class Imports:
     error: Exception | None = None
     undated: int = 0
     opt_in: str | None = None
-    halts: str | None = None
     notes: tuple[str, ...] = ()
+    types: tuple[ColumnType, ...] = ()
+    stops: dict[str, Stop] = field(default_factory=dict)
+    changes: Changes | None = None
+    account: Account | None = SHOP
     asked: list[list[str]] = field(default_factory=list)
+    before: list[list[Changes]] = field(default_factory=list)
 
     def __call__(
         self,
@@ -63,16 +75,35 @@ class Imports:
         now: datetime,
         rejects: object,
         log: Callable[[str], None],
+        before: Sequence[Changes] = (),
+        let_through: bool = False,
     ) -> Report:
         del warehouse, klaviyo, now, rejects
+        self.before.append(list(before))
         self.asked.append([window.key for window in windows])
-        if self.halts and sync.stop_above != UNLIMITED:
-            raise HaltedError(self.halts)
+        stops = {window.key: self.stops[window.key] for window in windows if window.key in self.stops}
+        exceeded = {key: stop.reasons for key, stop in stops.items()} if let_through else {}
+        stopped = {} if let_through else stops
+        if len(stopped) == len(windows):
+            raise HaltedError("The run stopped itself.", stopped)
         log(f"importing {len(windows)} windows of {sync.name}")
         if self.error is not None:
             raise self.error
-        results = {window.key: self.results.get(window.key, self.usual) for window in windows}
-        return Report(results, undated=self.undated, future=0, seconds=1.5, opt_in=self.opt_in, notes=self.notes)
+        results = {window.key: self.results.get(window.key, self.usual) for window in windows if window.key not in stopped}
+        changes = {key: self.changes for key in results if self.changes}
+        return Report(
+            results,
+            undated=self.undated,
+            future=0,
+            seconds=1.5,
+            opt_in=self.opt_in,
+            notes=self.notes,
+            account=self.account,
+            types=self.types,
+            stopped=stopped,
+            exceeded=exceeded,
+            changes=changes,
+        )
 
 
 @dataclass
@@ -137,3 +168,26 @@ def asked(request: dg.RunRequest) -> str | tuple[str, str]:
     if request.partition_key is not None:
         return request.partition_key
     return request.tags["dagster/asset_partition_range_start"], request.tags["dagster/asset_partition_range_end"]
+
+
+def backfill(bench: Bench, keys: list[str], launched: list[str]) -> PartitionBackfill:
+    """A backfill that launched some of its windows."""
+    windows = partitions(bench.sync)
+
+    def subset(names: list[str]) -> AssetGraphSubset:
+        return AssetGraphSubset(partitions_subsets_by_asset_key={KEY: windows.subset_with_partition_keys(names)})
+
+    now = get_current_timestamp()
+    graph = bench.defs.resolve_asset_graph()
+    data = AssetBackfillData.empty(subset(keys), now, dynamic_partitions_store=bench.instance)
+    made = PartitionBackfill.from_asset_graph_subset(
+        backfill_id="b",
+        backfill_timestamp=now,
+        tags={},
+        dynamic_partitions_store=bench.instance,
+        asset_graph_subset=subset(keys),
+        title=None,
+        description=None,
+        run_config=None,
+    )
+    return made.with_asset_backfill_data(data.replace_requested_subset(subset(launched)), bench.instance, graph)

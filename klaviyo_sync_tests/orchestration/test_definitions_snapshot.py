@@ -80,7 +80,7 @@ def described(defs: dg.Definitions) -> dict[str, Any]:
                 "tags": dict(schedule.tags),
                 "job": schedule.job_name,
             }
-            for name in ("loyalty_hourly", "scores_cron", "stores_daily", "check_completeness")
+            for name in ("klaviyo_loyalty", "klaviyo_scores", "klaviyo_stores", "check_completeness")
             for schedule in [defs.resolve_schedule_def(name)]
         },
         "resources": {

@@ -78,19 +78,6 @@ def test_a_run_without_windows_says_so(bench_of: Callable[..., Bench], imports: 
     assert imports.asked == []
 
 
-def test_a_run_that_stops_itself(bench_of: Callable[..., Bench], imports: Imports) -> None:
-    """It fails once with the reason and the way on, and run config lets the same windows through, once."""
-    imports.halts = "1,200 of the first 2,000 rows are rejected, and stop_above.rejected is 50%"
-    bench = bench_of()
-    run = bench.run(FIRST, SECOND)
-    assert (run.success, len(imports.asked), bench.imported()) == (False, 1, set())
-    for part in (imports.halts, "let_through: true", "klaviyo-sync preview", "raise stop_above"):
-        assert part in bench.failure(run)
-    assert bench.run(FIRST, SECOND, let_through=True).success
-    assert bench.imported() == {FIRST, SECOND}
-    assert not bench.run(THIRD).success
-
-
 def test_what_a_materialization_holds(bench_of: Callable[..., Bench], imports: Imports) -> None:
     """Every count of the accounting, what it cost, and rows that no window can hold."""
     imports.undated = 4

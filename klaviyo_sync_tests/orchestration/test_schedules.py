@@ -8,7 +8,8 @@ from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import dagster as dg
-from orchestration_bench import KEY, Bench, Imports
+from dagster._core.execution.backfill import BulkActionStatus
+from orchestration_bench import KEY, Bench, Imports, backfill
 
 from klaviyo_sync.core.errors import Unavailable
 from klaviyo_sync.core.result import Result
@@ -76,6 +77,23 @@ def test_windows_on_their_way_are_left_alone(bench_of: Callable[..., Bench]) -> 
     assert bench.tick(TICK) == [hour(0), hour(2), hour(5)]
 
 
+def test_windows_that_wait_in_a_backfill_are_left_alone(bench_of: Callable[..., Bench]) -> None:
+    """A backfill that has launched only its first run holds the other windows; they are asked for again once it is over."""
+    bench = bench_of()
+    waiting = backfill(bench, [hour(0), hour(1), hour(2)], launched=[hour(0)])
+    bench.instance.add_backfill(waiting)
+    assert bench.tick(TICK) == [hour(0), (hour(3), hour(5))]
+    bench.instance.update_backfill(waiting.with_status(BulkActionStatus.CANCELED))
+    assert bench.tick(TICK) == [(hour(0), hour(5))]
+
+
+def test_a_backfill_over_windows_of_another_frequency(bench_of: Callable[..., Bench]) -> None:
+    """Dagster ends it when it sees other windows, so that a window which shares a key with one of them is asked for."""
+    hours = bench_of()
+    hours.instance.add_backfill(backfill(hours, [hour(0), hour(1)], launched=[]))
+    assert bench_of(frequency="every_15_minutes").tick(TICK) == [(hour(0), "2024-03-04-05:45")]
+
+
 def test_a_run_that_ended_without_success_frees_its_windows(bench_of: Callable[..., Bench]) -> None:
     """Windows of a cancelled run are asked for again."""
     bench = bench_of()
@@ -93,7 +111,7 @@ def test_catch_up_bounds_how_far_a_tick_looks(bench_of: Callable[..., Bench]) ->
 
 def test_long_windows_are_found_inside_a_short_catch_up(bench_of: Callable[..., Bench]) -> None:
     """What counts is when a window ended: a month that began before `catch_up` is still asked for."""
-    bench = bench_of(frequency="monthly", start="2023-01-01")
+    bench = bench_of(frequency="monthly", start="2023-01-01", catch_up="7d")
     assert bench.tick(datetime(2024, 3, 1, 0, 5, tzinfo=timezone.utc)) == ["2024-02-01"]
 
 
@@ -115,7 +133,7 @@ def test_nothing_before_the_first_window_ends(bench_of: Callable[..., Bench]) ->
 def test_settle_beyond_the_frequency(bench_of: Callable[..., Bench]) -> None:
     """A daily window with 26 hours to settle is asked for at 02:00 of the day after the next, and no sooner."""
     bench = bench_of(frequency="daily", start="2024-03-01", settle="26h")
-    schedule = bench.defs.resolve_schedule_def("loyalty_daily")
+    schedule = bench.defs.resolve_schedule_def("klaviyo_loyalty")
     assert schedule.cron_schedule == "0 2 * * *"
     assert bench.tick(datetime(2024, 3, 3, 2, 0, tzinfo=timezone.utc)) == ["2024-03-01"]
 
@@ -137,7 +155,7 @@ def test_the_day_before_a_night_that_is_an_hour_shorter(bench_of: Callable[..., 
     """When clocks go forward, the day's only tick comes early, and still finds the day before due."""
     zone = ZoneInfo("America/New_York")
     bench = bench_of(frequency="daily", start="2024-03-09", settle="3h", modified_at={"column": "updated_at", "timezone": zone.key})
-    assert bench.defs.resolve_schedule_def("loyalty_daily").cron_schedule == "0 3 * * *"
+    assert bench.defs.resolve_schedule_def("klaviyo_loyalty").cron_schedule == "0 3 * * *"
     assert bench.tick(datetime(2024, 3, 10, 3, 0, tzinfo=zone)) == ["2024-03-09"]
 
 
@@ -149,15 +167,15 @@ def test_what_a_tick_asks_for_runs(bench_of: Callable[..., Bench], imports: Impo
         imports.asked.clear()
         repository = bench.defs.get_repository_def()
         context = dg.build_schedule_context(instance=instance, scheduled_execution_time=TICK, repository_def=repository)
-        tick = repository.get_schedule_def("loyalty_hourly").evaluate_tick(context)
-        job = bench.defs.resolve_job_def("loyalty_hourly")
+        tick = repository.get_schedule_def("klaviyo_loyalty").evaluate_tick(context)
+        job = bench.defs.resolve_job_def("klaviyo_loyalty")
         for request in tick.run_requests or []:
             assert job.execute_in_process(tags=request.tags, partition_key=request.partition_key, instance=instance).success
         assert imports.asked == [[hour(0)], [hour(2), hour(3), hour(4), hour(5)]]
         assert bench.tick(TICK) == []
 
 
-def launch(bench: Bench, tags: dict[str, str], status: dg.DagsterRunStatus, job: str | None = "loyalty_hourly") -> dg.DagsterRun:
+def launch(bench: Bench, tags: dict[str, str], status: dg.DagsterRunStatus, job: str | None = "klaviyo_loyalty") -> dg.DagsterRun:
     """A run as a launch stores it, from the job or (without one) from the asset's page, that has got so far and no further."""
     if job is None:
         selected = bench.defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={KEY})

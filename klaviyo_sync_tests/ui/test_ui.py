@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 
+import pytest
 from browsing import Ui
 
 from klaviyo_sync.core.consent_reasons import ALL_CODES
@@ -12,7 +13,7 @@ from klaviyo_sync.core.consent_reasons import ALL_CODES
 ASSET = "/assets/klaviyo/loyalty_members"
 CONTACTS = "/assets/klaviyo/crm_contacts"
 SYNCS = ("churn_scores", "crm_contacts", "loyalty_members", "segments")
-SCHEDULES = ("churn_scores_daily", "crm_contacts_daily", "loyalty_members_hourly", "segments_daily")
+SCHEDULES = ("klaviyo_churn_scores", "klaviyo_crm_contacts", "klaviyo_loyalty_members", "klaviyo_segments")
 CHECKS = ("accounting", "completeness", "consent", "delivery", "mapping")
 LATEST = """{assetNodes(assetKeys: [{path: ["klaviyo", "loyalty_members"]}]) {
     partitionKeys assetMaterializations(limit: 1) {runId partition}}}"""
@@ -25,8 +26,10 @@ CHECK_ALONE = """mutation ($window: String!) {launchPipelineExecution(executionP
         assetCheckSelection: [{assetKey: {path: ["klaviyo", "crm_contacts"]}, name: "consent"}]},
     executionMetadata: {tags: [{key: "dagster/partition", value: $window}]}, runConfigData: {}, mode: "default"}) {
     __typename ... on LaunchRunSuccess {run {runId}}}}"""
-SWITCH = "//*[text()='loyalty_members_hourly']/ancestor::*[.//label[contains(@class,'Switch')]][1]//label[contains(@class,'Switch')]"
+SWITCH = "//*[text()='klaviyo_loyalty_members']/ancestor::*[.//label[contains(@class,'Switch')]][1]//label[contains(@class,'Switch')]"
 PATIENCE = 120
+
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("ui")]
 
 
 def latest(ui: Ui) -> tuple[list[str], str, str]:
@@ -136,7 +139,7 @@ def test_each_sync_has_a_switch(ui: Ui) -> None:
     text = ui.open("/automation", *SCHEDULES)
     assert [line for line in text.splitlines() if line in SCHEDULES] == list(SCHEDULES)
     assert switched_on(ui) == []
-    for expected in (["loyalty_members_hourly"], []):
+    for expected in (["klaviyo_loyalty_members"], []):
         ui.click(SWITCH)
         until = time.monotonic() + PATIENCE
         while switched_on(ui) != expected and time.monotonic() < until:

@@ -12,9 +12,16 @@ from klaviyo_sync.core.attributes import Attribute
 from klaviyo_sync.core.attributes import Kind as AttributeKind
 from klaviyo_sync.core.cleaning import texts, typed
 from klaviyo_sync.core.cleaning.cells import Cleaned, as_text, text_cells
+from klaviyo_sync.core.cleaning.date_forms import NO_ORDERS, DayOrders
 from klaviyo_sync.core.cleaning.phones import clean_phone
 from klaviyo_sync.core.dialects import Kind
 from klaviyo_sync.core.sync import AttributeField, PropertyField, PropertyType
+
+
+class DateCleaner(Protocol):
+    """Cleans the dates of one column, given what the column shows about the order of month and day."""
+
+    def __call__(self, cells: pa.Array, orders: DayOrders, /) -> Cleaned: ...
 
 
 class Cleaner(Protocol):
@@ -35,12 +42,15 @@ TEXT_CLEANERS: dict[AttributeKind, Cleaner] = {
 
 DEGREES: dict[AttributeKind, tuple[str, int]] = {"latitude": ("invalid_latitude", 90), "longitude": ("invalid_longitude", 180)}
 
+DATE_CLEANERS: dict[PropertyType, Callable[[pa.Array, Kind, ZoneInfo, DayOrders], Cleaned]] = {
+    "date": typed.clean_date,
+    "datetime": typed.clean_datetime,
+}
+
 TYPED_CLEANERS: dict[PropertyType, Callable[[pa.Array, Kind, ZoneInfo], Cleaned]] = {
     "text": lambda cells, kind, zone: texts.clean_as_text(texts.clean_text, cells, kind, zone),
     "number": typed.clean_number,
     "boolean": typed.clean_boolean,
-    "date": typed.clean_date,
-    "datetime": typed.clean_datetime,
     "json": typed.clean_json,
 }
 
@@ -65,7 +75,19 @@ def cleaner_for_attribute(attribute: Attribute, kind: Kind, zone: ZoneInfo) -> C
     if attribute.kind in DEGREES:
         code, most = DEGREES[attribute.kind]
         return lambda cells: typed.clean_degrees(cells, kind, zone, code, most)
-    return lambda cells: texts.clean_as_text(TEXT_CLEANERS[attribute.kind], cells, kind, zone)
+    if attribute.kind == "zip":
+        return lambda cells: texts.clean_zip(cells, kind, zone)
+    clean = TEXT_CLEANERS[attribute.kind]
+    if attribute.identifier and kind == "float":
+        return lambda cells: clean_exactly(lambda floats: texts.clean_as_text(clean, floats, kind, zone), cells)
+    return lambda cells: texts.clean_as_text(clean, cells, kind, zone)
+
+
+def clean_exactly(clean: Cleaner, floats: pa.Array) -> Cleaned:
+    """The floats that identify somebody, cleaned; those that may be another's id as well are left out."""
+    cells, flags = texts.exact(floats)
+    cleaned = clean(cells)
+    return cleaned._replace(flags=(*flags, *cleaned.flags))
 
 
 def cleaner_for_phone(
@@ -74,9 +96,10 @@ def cleaner_for_phone(
     """The cleaner of phone numbers; its second argument is the countries' column, if one is mapped."""
 
     def clean(cells: pa.Array, countries: pa.Array | None) -> Cleaned:
+        cells, inexact = texts.exact(cells) if kind == "float" else (cells, ())
         numbers, flags = text_cells(cells, kind, zone)
         cleaned = clean_phone(numbers, None if countries is None else as_text(countries, country_kind, zone), field.default_country)
-        return cleaned._replace(flags=(*flags, *cleaned.flags))
+        return cleaned._replace(flags=(*inexact, *flags, *cleaned.flags))
 
     return clean
 
@@ -86,5 +109,16 @@ def cleaner_for_property(field: PropertyField, kind: Kind, zone: ZoneInfo) -> Cl
     declared = field.type or OWN_TYPES[kind]
     if declared == "list":
         return lambda cells: typed.clean_list(cells, kind, zone, field.separator)
+    if declared in DATE_CLEANERS:
+        dates = DATE_CLEANERS[declared]
+        return lambda cells: dates(cells, kind, zone, NO_ORDERS)
     clean = TYPED_CLEANERS[declared]
     return lambda cells: clean(cells, kind, zone)
+
+
+def cleaner_for_written_dates(field: PropertyField, kind: Kind, zone: ZoneInfo) -> DateCleaner | None:
+    """The cleaner of a custom property whose dates are texts, so that its column must be known first; None for any other property."""
+    if kind not in ("text", "json") or field.type not in DATE_CLEANERS:
+        return None
+    clean = DATE_CLEANERS[field.type]
+    return lambda cells, orders: clean(cells, kind, zone, orders)

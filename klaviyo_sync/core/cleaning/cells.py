@@ -10,24 +10,28 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from klaviyo_sync.core.cleaning.flags import Flag
 from klaviyo_sync.core.cleaning.moments import in_zone, moment_text, within_calendar
-from klaviyo_sync.core.dialects import BLANKS, Kind
+from klaviyo_sync.core.dialects import Kind
 from klaviyo_sync.core.frames import by_distinct, keep_where, replaced
 from klaviyo_sync.core.kernels import pc
+from klaviyo_sync.core.visible import BLANKS
 
 # Tab, line feed and carriage return are text; the other control characters are accidents, and NUL cannot be stored.
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 
 DELETE = 0x7F
 
+# What nobody sees, and what makes two texts differ that look alike: control characters, zero-width and direction characters.
+HIDDEN = (
+    r"[\x00-\x1f\x7f-\x{9f}\x{ad}\x{34f}\x{61c}\x{180e}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}-\x{206f}\x{feff}"
+    r"\x{fff9}-\x{fffb}\x{e0000}-\x{e007f}]"
+)
+
+# What a spreadsheet puts around a value so that it stays a text: a leading apostrophe, or a formula. An apostrophe at both ends is a quote.
+MARKED = r"(?s)^(?:'|'.*[^']|=\".*\")$"
+
 Form = Literal["text", "raw"]
-
-
-class Flag(NamedTuple):
-    """An issue of a column: a code of the catalogue, and where it stands (Arrow booleans, one per row)."""
-
-    code: str
-    where: pa.Array
 
 
 class Cleaned(NamedTuple):
@@ -58,6 +62,15 @@ def text_bytes(texts: pa.Array) -> np.ndarray:
         return np.empty(0, np.uint8)
     offsets = np.frombuffer(texts.buffers()[1], np.int64 if pa.types.is_large_string(texts.type) else np.int32)
     return np.frombuffer(data, np.uint8)[offsets[texts.offset] : offsets[texts.offset + len(texts)]]
+
+
+def text_ends(texts: pa.Array) -> np.ndarray:
+    """Where each text starts among the bytes of all texts, and where the last one ends."""
+    if len(texts) == 0:
+        return np.zeros(1, np.int64)
+    offsets = np.frombuffer(texts.buffers()[1], np.int64 if pa.types.is_large_string(texts.type) else np.int32)
+    ends = offsets[texts.offset : texts.offset + len(texts) + 1]
+    return ends - ends[0]
 
 
 def holds_any(texts: pa.Array, needles: tuple[bytes, ...]) -> bool:
@@ -174,3 +187,29 @@ def trimmed(texts: pa.Array) -> pa.Array:
     bare = pc.utf8_trim(texts, characters=BLANKS) if padded else texts
     empty = pc.equal(bare, "")
     return keep_where(pc.invert(empty), bare) if pc.any(empty).as_py() else bare
+
+
+def has_hidden_characters(texts: pa.Array) -> pa.Array:
+    """Which texts hold a control, zero-width or direction character. False for NULL."""
+    if not (has_control_characters(texts) or any_between(texts, DELETE, 0xFF)):
+        return pa.repeat(pa.scalar(value=False), len(texts))
+    return pc.fill_null(pc.match_substring_regex(texts, HIDDEN), fill_value=False)
+
+
+def without_marks(texts: pa.Array) -> tuple[pa.Array, tuple[Flag, ...]]:
+    """The trimmed texts without what a spreadsheet put around them, and the flag for those that had it."""
+    if not any(any_between(texts, ord(mark), ord(mark)) for mark in "'="):
+        return texts, ()
+    where = pc.fill_null(pc.match_substring_regex(texts, MARKED), fill_value=False)
+    if not pc.any(where).as_py():
+        return texts, ()
+    return trimmed(replaced(texts, where, unmarked)), (Flag("spreadsheet_marks", where),)
+
+
+def unmarked(texts: pa.Array) -> pa.Array:
+    """Texts that all have a spreadsheet's marks, without them."""
+    return pc.if_else(
+        pc.starts_with(texts, "'"),
+        pc.utf8_slice_codeunits(texts, 1),
+        pc.replace_substring(pc.utf8_slice_codeunits(pc.utf8_slice_codeunits(texts, 2), 0, -1), '""', '"'),
+    )

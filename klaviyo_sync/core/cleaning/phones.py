@@ -14,8 +14,9 @@ import phonenumbers
 import pyarrow as pa
 from phonenumbers import PhoneMetadata, PhoneNumberDesc
 
-from klaviyo_sync.core.cleaning.cells import Cleaned, Flag, trimmed, without_control_characters
+from klaviyo_sync.core.cleaning.cells import Cleaned, Flag, has_hidden_characters, trimmed
 from klaviyo_sync.core.cleaning.countries import country_code
+from klaviyo_sync.core.cleaning.texts import bare_identifiers
 from klaviyo_sync.core.frames import by_distinct, keep_where, replaced
 from klaviyo_sync.core.kernels import pc
 
@@ -137,47 +138,43 @@ def clean_phone(texts: pa.Array, countries: pa.Array | None, default_country: st
     `countries` (texts, same length) hold ISO codes or names. `default_country` stands in where a cell is blank, never where it
     holds what is no country: the number could be a stranger's there.
     """
-    cells, flags = without_control_characters(texts)
-    cells = trimmed(cells)
+    cells, flags = bare_identifiers(texts)
+    hidden = has_hidden_characters(cells)
+    if pc.any(hidden).as_py():
+        cells, flags = keep_where(pc.invert(hidden), cells), (*flags, Flag("invalid_phone", hidden))
     numbers = keep_where(valid_e164(cells), cells)
     unsettled = pc.and_(cells.is_valid(), numbers.is_null())
     if not pc.any(unsettled).as_py():
         return Cleaned(numbers, "text", flags)
     spelled = cells.filter(unsettled)
-    named = None if countries is None else trimmed(countries.filter(unsettled))
-    homes = home_regions(spelled, named, default_country)
+    places = pa.nulls(len(spelled), pa.string()) if countries is None else trimmed(countries.filter(unsettled))
+    homes = home_regions(places, default_country)
+    unknown = pc.and_(places.is_valid(), homes.is_null())
     bare = pc.replace_substring_regex(spelled, PUNCTUATION, "")
     found = pc.coalesce(keep_where(valid_e164(bare), bare), national_e164(bare, homes))
     found = replaced(found, found.is_null(), lambda _: parse_all(spelled.filter(found.is_null()), homes.filter(found.is_null())))
     lost = pc.and_(found.is_null(), spelled.is_valid())
-    homeless = pc.and_(lost, pc.and_(homes.is_null(), pc.invert(pc.starts_with(spelled, "+"))))
-    nameless = homeless if named is None else pc.and_(homeless, named.is_null())
-
-    def flag(code: str, where: pa.Array) -> Flag:
-        nowhere = pc.and_(unsettled, pc.is_null(unsettled))
-        return Flag(code, pc.replace_with_mask(nowhere, unsettled, where))
-
+    national = pc.and_(lost, pc.and_(homes.is_null(), pc.invert(pc.starts_with(spelled, "+"))))
+    nowhere = pc.and_(unsettled, pc.is_null(unsettled))
     return Cleaned(
         pc.replace_with_mask(numbers, unsettled, found),
         "text",
         (
             *flags,
-            flag("invalid_phone", pc.and_not(lost, homeless)),
-            flag("phone_without_country", nameless),
-            flag("unknown_country", pc.and_not(homeless, nameless)),
+            Flag("invalid_phone", pc.replace_with_mask(nowhere, unsettled, pc.and_not(lost, national))),
+            Flag("phone_without_country", pc.replace_with_mask(nowhere, unsettled, pc.and_not(national, unknown))),
+            Flag("unknown_country", pc.replace_with_mask(nowhere, unsettled, pc.and_(national, unknown))),
         ),
     )
 
 
-def home_regions(texts: pa.Array, countries: pa.Array | None, default_country: str | None) -> pa.Array:
-    """The ISO code that each number is read by when it names no country itself; NULL where it is not known.
+def home_regions(countries: pa.Array, default_country: str | None) -> pa.Array:
+    """The ISO code that each number is read by when it names none itself: that of its country, the default where the country is NULL.
 
-    Blank cells of `countries` must be NULL.
+    NULL where there is neither, and where the country is not known: a number is never read by a country that it may not have.
     """
-    default = pa.scalar(default_country, pa.string())
-    if countries is None:
-        return pa.repeat(default, len(texts)) if default_country else pa.nulls(len(texts), pa.string())
-    return pc.if_else(countries.is_null(), default, by_distinct(countries, country_code))
+    known = by_distinct(countries, country_code).cast(pa.string())
+    return pc.if_else(countries.is_null(), pa.scalar(default_country, pa.string()), known)
 
 
 def parse_all(numbers: pa.Array, homes: pa.Array) -> pa.Array:

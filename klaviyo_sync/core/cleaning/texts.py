@@ -17,10 +17,12 @@ from klaviyo_sync.core.cleaning.cells import (
     any_between,
     bad_cells,
     checked,
+    has_hidden_characters,
     longest,
     text_cells,
     trimmed,
     without_control_characters,
+    without_marks,
 )
 from klaviyo_sync.core.dialects import Kind
 from klaviyo_sync.core.frames import by_distinct, keep_where, replaced
@@ -31,12 +33,18 @@ EMAIL_LENGTH = 100
 # https://help.klaviyo.com/hc/en-us/articles/115005074627: longer ones are cut, and could then be somebody else's.
 IDENTIFIER_LENGTH = 64
 
-ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+# Klaviyo takes no slash, though mail does: https://help.klaviyo.com/hc/en-us/articles/8557592023451
+ATOM = r"[A-Za-z0-9!#$%&'*+=?^_`{|}~-]+"
 LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 EMAIL = rf"^{ATOM}(?:\.{ATOM})*@(?:{LABEL}\.)+[A-Za-z](?:[A-Za-z0-9-]{{0,61}}[A-Za-z0-9])$"
 LOCAL_LENGTH = 64
 LOCALE = r"^[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|[0-9]{3}))?(-[A-Za-z0-9]{4,8})*$"
 URL = r"^(?i:https?)://[^\s/?#]+[^\s]*$"
+ENTITY = r"&(?:amp|lt|gt|quot|apos|nbsp|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6});"
+# Postal codes of most countries have five characters or more; one that is shorter may have lost its zeros on the way through a number.
+ZIP_LENGTH = 5
+# Integers beyond these are not all there are: their neighbours become the same float.
+EXACT = {pa.float16(): 2.0**11, pa.float32(): 2.0**24, pa.float64(): 2.0**53}
 IPV4 = r"^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)$"
 
 
@@ -51,15 +59,42 @@ def clean_as_text(clean: Callable[[pa.Array], Cleaned], cells: pa.Array, kind: K
 
 
 def clean_text(texts: pa.Array) -> Cleaned:
-    """The texts as they are, empty ones too, less control characters."""
+    """The texts as they are, empty ones too, less control characters. HTML entities stay, with a note."""
     cells, flags = without_control_characters(texts)
+    if any_between(cells, ord("&"), ord("&")):
+        # Beside tags they are part of the markup.
+        entities = pc.and_not(pc.match_substring_regex(cells, ENTITY), pc.match_substring(cells, "<"))
+        flags = (*flags, Flag("html_entities", pc.fill_null(entities, fill_value=False)))
     return Cleaned(cells, "text", flags)
 
 
+def clean_zip(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
+    """Postal codes of a column of any kind as texts, without a spreadsheet's marks; a short one from a number gets a note."""
+    cleaned = clean_as_text(clean_text, cells, kind, zone)
+    bare, flags = without_marks(cleaned.cells)
+    if kind in ("integer", "decimal", "float"):
+        short = pc.fill_null(pc.less(pc.utf8_length(bare), ZIP_LENGTH), fill_value=False)
+        flags = (*flags, Flag("zip_from_number", short))
+    return Cleaned(bare, "text", (*cleaned.flags, *flags))
+
+
+def exact(cells: pa.Array) -> tuple[pa.Array, tuple[Flag, ...]]:
+    """The floats that no other integer becomes as well, and the flag of the others; NaN and infinities stay."""
+    inexact = pc.fill_null(pc.and_(pc.is_finite(cells), pc.greater_equal(pc.abs(cells), EXACT[cells.type])), fill_value=False)
+    return keep_where(pc.invert(inexact), cells), (Flag("inexact_identifier", inexact),)
+
+
+def bare_identifiers(texts: pa.Array) -> tuple[pa.Array, tuple[Flag, ...]]:
+    """The texts without surrounding white space and a spreadsheet's marks, NULL for blank ones, and the flags of what was taken off."""
+    return without_marks(trimmed(texts))
+
+
 def clean_identifier(texts: pa.Array) -> Cleaned:
-    """The identifiers without surrounding white space; blank ones count as missing."""
-    cells, flags = without_control_characters(texts)
-    cells = trimmed(cells)
+    """The identifiers without surrounding white space; blank ones count as missing. Nothing inside them is repaired."""
+    cells, flags = bare_identifiers(texts)
+    hidden = has_hidden_characters(cells)
+    if pc.any(hidden).as_py():
+        cells, flags = keep_where(pc.invert(hidden), cells), (*flags, Flag("invalid_identifier", hidden))
     if longest(cells) <= IDENTIFIER_LENGTH:
         return Cleaned(cells, "text", flags)
     fits = pc.less_equal(pc.utf8_length(cells), IDENTIFIER_LENGTH)
@@ -76,7 +111,7 @@ def international_email(address: str) -> str | None:
 
 def lower_domain(addresses: pa.Array) -> pa.Array:
     """The addresses with the part behind the last @ in lower case."""
-    parts = pc.extract_regex(addresses, r"^(?P<local>.*@)(?P<domain>[^@]*)$")
+    parts = pc.extract_regex(addresses, r"(?s)^(?P<local>.*@)(?P<domain>[^@]*)$")
     return pc.binary_join_element_wise(pc.struct_field(parts, "local"), pc.utf8_lower(pc.struct_field(parts, "domain")), "")
 
 
@@ -85,14 +120,13 @@ def clean_email(texts: pa.Array) -> Cleaned:
 
     A pattern settles ASCII addresses; email-validator those whose domain has other letters, which are sent in ASCII form.
     """
-    cells, flags = without_control_characters(texts)
-    cells = trimmed(cells)
+    cells, flags = bare_identifiers(texts)
     if any_between(cells, ord("A"), ord("Z")) or any_between(cells, DELETE, 0xFF):
         upper = pc.and_(pc.match_substring(cells, "@"), pc.not_equal(pc.utf8_lower(cells), cells))
         cells = replaced(cells, upper, lower_domain)
     good = pc.match_substring_regex(cells, EMAIL)
     if not pc.all(pc.fill_null(good, fill_value=True)).as_py():
-        foreign = pc.and_not(pc.invert(pc.string_is_ascii(cells)), good)
+        foreign = pc.and_not(pc.invert(pc.string_is_ascii(cells)), pc.or_(good, has_hidden_characters(cells)))
         cells = pc.coalesce(replaced(cells, foreign, lambda some: by_distinct(some, international_email)), cells)
         good = pc.match_substring_regex(cells, EMAIL)
     if longest(cells) <= LOCAL_LENGTH:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from decimal import Decimal
+from functools import cache
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -15,13 +17,23 @@ from klaviyo_sync.core.cleaning.cells import (
     as_text,
     bad_cells,
     checked,
-    holds_any,
     text_cells,
     trimmed,
     without_control_characters,
     without_json_null,
+    without_marks,
 )
-from klaviyo_sync.core.cleaning.moments import in_zone, moment_text, parsed_days, parsed_moments, within_calendar
+from klaviyo_sync.core.cleaning.date_forms import NO_ORDERS, DayOrders
+from klaviyo_sync.core.cleaning.moments import (
+    in_zone,
+    local_days,
+    moment_text,
+    read_days_and_moments,
+    within_calendar,
+    zero_days,
+    zero_moments,
+)
+from klaviyo_sync.core.cleaning.nested import INTEGER_DIGITS, LARGEST, doubtful, json_fault, list_fault, storable
 from klaviyo_sync.core.cleaning.texts import clean_as_text, clean_text
 from klaviyo_sync.core.dialects import Kind
 from klaviyo_sync.core.frames import by_distinct, keep_where, replaced
@@ -30,15 +42,9 @@ from klaviyo_sync.core.kernels import pc
 JSON_NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"
 LOOSE_NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
 LONG_INTEGER = r"^-?[0-9]{19,}$"
-# Integers are stored in 64 bits: https://developers.klaviyo.com/en/reference/events_api_overview
-LARGEST = 2**63 - 1
-
 # https://help.klaviyo.com/hc/en-us/articles/115005237648
 TRUE_WORDS = pa.array(["true", "t", "yes", "y", "1"])
 FALSE_WORDS = pa.array(["false", "f", "no", "n", "0"])
-
-NOT_QUITE_JSON = r"NaN|nan|Inf|inf|undefined"
-TRACES = (b"NaN", b"nan", b"nf", b"undefined")  # what every one of them holds
 
 
 def plain_number(text: str) -> str | None:
@@ -49,13 +55,15 @@ def plain_number(text: str) -> str | None:
 
 def fits_64_bits(text: str) -> str | None:
     """The text itself when it is an integer of 64 bits."""
-    return text if -LARGEST - 1 <= int(text) <= LARGEST else None
+    fits = len(text.removeprefix("-")) <= INTEGER_DIGITS and -LARGEST - 1 <= int(text) <= LARGEST
+    return text if fits else None
 
 
 def trimmed_texts(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> tuple[pa.Array, tuple[Flag, ...]]:
-    """Cells of any kind as texts without surrounding white space, NULL for blank ones; and the flags of those without a text."""
+    """Cells of any kind as texts without surrounding white space and a spreadsheet's marks, NULL for blank ones; and their flags."""
     texts, flags = text_cells(cells, kind, zone)
-    return trimmed(texts), flags
+    bare, marked = without_marks(trimmed(texts))
+    return bare, (*flags, *marked)
 
 
 def clean_number(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
@@ -64,7 +72,8 @@ def clean_number(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
         return checked("not_a_number", cells, pc.is_finite(cells), "raw")
     if kind == "integer" and pa.types.is_integer(cells.type) and cells.type != pa.uint64():
         return Cleaned(cells, "raw")
-    if kind == "decimal" and pa.types.is_decimal128(cells.type):  # others the encoder's DuckDB cannot read
+    # Others the encoder's DuckDB cannot read, and those without a fraction may be integers beyond 64 bits.
+    if kind == "decimal" and pa.types.is_decimal128(cells.type) and cells.type.scale > 0:
         return Cleaned(cells, "raw")
     if kind == "boolean":
         return Cleaned(pc.cast(cells, pa.int8()), "raw")
@@ -89,65 +98,70 @@ def clean_boolean(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
     return Cleaned(found, "raw", (*flags, bad_cells("not_a_boolean", texts, found.is_valid())))
 
 
-def clean_date(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
-    """The days, as 2026-01-31: a date is as it is written, not a moment. Times lose their time of day."""
+def clean_date(cells: pa.Array, kind: Kind, zone: ZoneInfo, orders: DayOrders = NO_ORDERS) -> Cleaned:
+    """The days, as 2026-01-31. A moment is the day that it has in the sync's zone, whatever the type of its column."""
     if kind in ("date", "instant", "wall"):
-        local = local_times(cells, zone) if kind == "instant" else cells
-        days = within_calendar(pc.cast(local, pa.date32(), safe=False))
+        found, flags = cells, ()
+        moments = None if kind == "date" else in_utc(cells, kind, zone)
+        days = local_days(moments, zone) if kind == "instant" else within_calendar(pc.cast(cells, pa.date32(), safe=False))
     else:
-        cells = trimmed(as_text(cells, kind, zone))
-        days = parsed_days(cells)
-    return Cleaned(pc.cast(days, pa.string()), "text", (bad_cells("not_a_date", cells, days.is_valid()),))
+        found, flags = trimmed_texts(cells, kind, zone)
+        days, moments, read_flags = read_days_and_moments(found, zone, orders)
+        flags = (*flags, *read_flags)
+        found = without_flagged(found, read_flags)
+        days = pc.coalesce(days, local_days(moments, zone))
+    zero = zero_days(days)
+    if moments is not None:
+        zero = pc.or_(pc.and_(zero, moments.is_null()), zero_moments(moments, zone))
+    texts = keep_where(pc.invert(zero), pc.cast(days, pa.string()))
+    return Cleaned(texts, "text", (*flags, bad_cells("not_a_date", found, days.is_valid()), Flag("zero_date", zero)))
 
 
-def local_times(moments: pa.Array, zone: ZoneInfo) -> pa.Array:
-    """Moments as wall-clock times."""
-    micros = within_calendar(pc.cast(moments, pa.timestamp("us", "UTC"), safe=False))
-    return pc.local_timestamp(pc.cast(micros, pa.timestamp("us", zone.key)))
+def in_utc(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> pa.Array:
+    """Moments with or without a zone as moments in UTC, NULL beyond the calendar."""
+    if kind == "wall":
+        return in_zone(cells, zone)
+    return within_calendar(pc.cast(cells, pa.timestamp("us", "UTC"), safe=False))
 
 
-def clean_datetime(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
+def without_flagged(cells: pa.Array, flags: tuple[Flag, ...]) -> pa.Array:
+    """The cells of which nothing is said yet."""
+    for flag in flags:
+        cells = keep_where(pc.invert(flag.where), cells)
+    return cells
+
+
+def clean_datetime(cells: pa.Array, kind: Kind, zone: ZoneInfo, orders: DayOrders = NO_ORDERS) -> Cleaned:
     """The moments, as ISO 8601 in UTC. Times without an offset are read in the sync's zone; days as their first moment."""
+    flags: tuple[Flag, ...] = ()
+    found, days = cells, None
     if kind in ("instant", "wall"):
-        found = as_text(cells, kind, zone)
+        moments = in_utc(cells, kind, zone)
     elif kind == "date":
-        found = moment_text(in_zone(pc.cast(within_calendar(cells), pa.timestamp("us")), zone))
+        days = within_calendar(cells.cast(pa.date32()))
+        moments = in_zone(pc.cast(days, pa.timestamp("us")), zone)
     else:
-        cells = trimmed(as_text(cells, kind, zone))
-        found = moment_text(parsed_moments(cells, zone))
-    return Cleaned(found, "text", (bad_cells("not_a_datetime", cells, found.is_valid()),))
-
-
-def doubtful_json(texts: pa.Array) -> pa.Array:
-    """Which texts may hold one of the words that warehouses write into JSON and JSON does not know."""
-    if not holds_any(texts, TRACES):
-        return pc.and_(texts.is_valid(), texts.is_null())
-    return pc.match_substring_regex(texts, NOT_QUITE_JSON)
-
-
-def is_json(text: str) -> str | None:
-    """The text itself when it is JSON."""
-    try:
-        orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
-    return text
+        found, flags = trimmed_texts(cells, kind, zone)
+        days, moments, read_flags = read_days_and_moments(found, zone, orders)
+        flags = (*flags, *read_flags)
+        found = without_flagged(found, read_flags)
+        moments = pc.coalesce(moments, in_zone(pc.cast(days, pa.timestamp("us")), zone))
+    zero = zero_moments(moments, zone)
+    if days is not None:
+        zero = pc.or_(zero, zero_days(days))
+    texts = keep_where(pc.invert(zero), moment_text(moments))
+    return Cleaned(texts, "text", (*flags, bad_cells("not_a_datetime", found, pc.or_(texts.is_valid(), zero)), Flag("zero_date", zero)))
 
 
 def clean_json(cells: pa.Array, kind: Kind, zone: ZoneInfo) -> Cleaned:
-    """The JSON texts. What the warehouse wrote as JSON is looked at only where it may hold NaN or the like."""
+    """The JSON texts. What the warehouse wrote as JSON is looked at only where it may hold what Klaviyo cannot store."""
     if kind not in ("json", "list", "text"):
         if kind in ("integer", "decimal", "float"):
             return clean_number(cells, kind, zone)
         return Cleaned(cells, "raw") if kind == "boolean" else clean_as_text(clean_text, cells, kind, zone)
     texts = trimmed(as_text(cells, kind, zone)) if kind == "text" else cells
-    found = replaced(texts, texts.is_valid() if kind == "text" else doubtful_json(texts), lambda some: by_distinct(some, is_json))
-    return Cleaned(without_json_null(found), "raw", (bad_cells("not_json", texts, found.is_valid()),))
-
-
-def json_list(text: str) -> str | None:
-    """The text itself when it is a JSON array."""
-    return text if text.lstrip().startswith("[") and is_json(text) is not None else None
+    found, flags = storable(texts, texts.is_valid() if kind == "text" else doubtful(texts), json_fault)
+    return Cleaned(without_json_null(found), "raw", flags)
 
 
 def clean_list(cells: pa.Array, kind: Kind, zone: ZoneInfo, separator: str | None) -> Cleaned:
@@ -155,22 +169,37 @@ def clean_list(cells: pa.Array, kind: Kind, zone: ZoneInfo, separator: str | Non
     flags: tuple[Flag, ...] = ()
     if kind in ("list", "json"):
         texts = without_json_null(cells)
-        doubtful = pc.or_(doubtful_json(texts), pc.invert(pc.starts_with(texts, "[")))
+        looked_at = pc.or_(doubtful(texts), pc.fill_null(pc.invert(pc.starts_with(texts, "[")), fill_value=False))
     elif separator is None:
         texts, flags = trimmed_texts(cells, kind, zone)
         texts = without_json_null(texts)
-        doubtful = texts.is_valid()
+        looked_at = texts.is_valid()
     else:
         texts, flags = text_cells(cells, kind, zone)
         texts, dirty = without_control_characters(texts)
-        return Cleaned(by_distinct(trimmed(texts), lambda text: separated(text, separator)), "raw", (*flags, *dirty))
-    found = replaced(texts, doubtful, lambda some: by_distinct(some, json_list))
-    return Cleaned(found, "raw", (*flags, bad_cells("not_a_list", texts, found.is_valid())))
+        lists = by_distinct(trimmed(texts), lambda text: separated(text, separator))
+        found, long = storable(lists, doubtful(lists), list_fault)
+        return Cleaned(found, "raw", (*flags, *dirty, *long))
+    found, faults = storable(texts, looked_at, list_fault)
+    return Cleaned(found, "raw", (*flags, *faults))
 
 
 def separated(text: str, separator: str) -> str:
-    """The items of a separated text as a JSON array of texts, blank items left out."""
-    return orjson.dumps([item.strip() for item in text.split(separator) if item.strip()]).decode()
+    """The items of a separated text as a JSON array of texts, blank items left out. An item in double quotes may hold the separator."""
+    return orjson.dumps([item.strip() for item in items(text, separator) if item.strip()]).decode()
+
+
+@cache
+def item_pattern(separator: str) -> re.Pattern[str]:
+    """A pattern of one item and the separator behind it: (what stands in double quotes, what stands without)."""
+    return re.compile(rf'\s*"((?:[^"]|"")*)"\s*{re.escape(separator)}|(.*?){re.escape(separator)}', re.DOTALL)
+
+
+def items(text: str, separator: str) -> list[str]:
+    """The items of a separated text; those in double quotes without them, as spreadsheets write them."""
+    if '"' not in text:
+        return text.split(separator)
+    return [quoted.replace('""', '"') or plain for quoted, plain in item_pattern(separator).findall(text + separator)]
 
 
 def clean_degrees(cells: pa.Array, kind: Kind, zone: ZoneInfo, code: str, most: int) -> Cleaned:

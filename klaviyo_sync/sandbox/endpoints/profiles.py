@@ -64,7 +64,7 @@ def matching(sandbox: Sandbox, filters: Collection[Condition]) -> set[int] | Non
 
 def _by_moment(sandbox: Sandbox, condition: Condition) -> list[int]:
     try:
-        moment = datetime.fromisoformat(condition.value.replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(condition.value)
     except ValueError:
         raise bad_parameter("filter", f"'{condition.value}' is not a time.") from None
     bound = (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()

@@ -35,6 +35,12 @@ SELECT id, tags, extra, changed FROM `project.crm`.people WHERE name != '''it's;
 ) AS src WHERE src.`changed` < @now;
 -- now = 2026-01-03 (DATE)
 
+-- span
+SELECT COUNT(src.`changed`) AS dated, MIN(src.`changed`) AS oldest, MAX(src.`changed`) AS newest FROM (
+SELECT id, tags, extra, changed FROM `project.crm`.people WHERE name != '''it's;'''
+) AS src WHERE src.`changed` >= @bound;
+-- bound = 2026-01-03 (DATE)
+
 -- counted again
 SELECT UNIX_MICROS(CAST(src.`changed` AS TIMESTAMP)) - MOD(UNIX_MICROS(CAST(src.`changed` AS TIMESTAMP)) - 1767225600000000, 86400000000) AS piece, COUNT(*) AS found FROM (
 SELECT id, tags, extra, changed FROM `project.crm`.people WHERE name != '''it's;'''

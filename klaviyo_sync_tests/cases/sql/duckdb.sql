@@ -23,6 +23,10 @@ SELECT COUNT(*) - COUNT(src."changed") AS undated, COUNT(src."changed") AS futur
 SELECT COUNT(*) AS found, MAX(src."changed") AS newest FROM "crm"."the people" AS src WHERE src."changed" < $now;
 -- now = 2026-01-02T01:00:00.000001 (TIMESTAMP)
 
+-- span
+SELECT COUNT(src."changed") AS dated, MIN(src."changed") AS oldest, MAX(src."changed") AS newest FROM "crm"."the people" AS src WHERE src."changed" >= $bound;
+-- bound = 2026-01-02T01:00:00.000001 (TIMESTAMP)
+
 -- counted again
 SELECT EPOCH_US(src."changed") - (EPOCH_US(src."changed") - 1767229200000000) % 3600000000 AS piece, COUNT(*) AS found FROM "crm"."the people" AS src WHERE src."changed" >= $lower AND src."changed" < $upper GROUP BY 1;
 -- lower = 2026-01-01T01:00:00 (TIMESTAMP)

@@ -35,6 +35,12 @@ SELECT $1 AS id, tags, extra, changed FROM crm.people
 ) AS src WHERE src."CHANGED" < ?;
 -- now = 2026-01-02T00:00:00.000001+00:00 (TIMESTAMP_TZ)
 
+-- span
+SELECT COUNT(src."CHANGED") AS dated, MIN(src."CHANGED") AS oldest, MAX(src."CHANGED") AS newest FROM (
+SELECT $1 AS id, tags, extra, changed FROM crm.people
+) AS src WHERE src."CHANGED" >= ?;
+-- bound = 2026-01-02T00:00:00.000001+00:00 (TIMESTAMP_TZ)
+
 -- counted again
 SELECT DATE_PART(EPOCH_MICROSECOND, src."CHANGED") - (DATE_PART(EPOCH_MICROSECOND, src."CHANGED") - 1767225600000000) % 3600000000 AS piece, COUNT(*) AS found FROM (
 SELECT $1 AS id, tags, extra, changed FROM crm.people

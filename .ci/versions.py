@@ -1,0 +1,151 @@
+"""Tries the versions that pyproject.toml promises: the lowest and the newest of every dependency, on the oldest and the newest Python.
+
+Runs the demo and the tests of the core, the sandbox and the contracts in each combination. Pythons are looked for on PATH and among
+pyenv's; what is missing is left out, and said. Packages are installed by uv, which is installed from PyPI where it is not on PATH.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+WORK = ROOT / ".versions"
+PROBE = "import sys; print(*sys.version_info[:2])"
+RESOLUTIONS = {"lowest": "lowest-direct", "newest": "highest"}
+SHOWN = ("dagster", "duckdb", "pandas", "numpy", "pyarrow", "pydantic", "sqlglot", "snowflake-connector-python")
+LAST_LINES = 60
+Version = tuple[int, int]
+
+
+class Combination(NamedTuple):
+    """A Python and a resolution, and the folder of its environment."""
+
+    version: Version
+    python: Path
+    resolution: str
+
+    @property
+    def label(self) -> str:
+        """What it is called."""
+        return f"Python {self.version[0]}.{self.version[1]}, {self.resolution} versions"
+
+    @property
+    def folder(self) -> Path:
+        """Where its environment and what it prints lie."""
+        return WORK / f"{self.version[0]}.{self.version[1]}-{self.resolution}"
+
+
+def main() -> int:
+    """The number of combinations that failed."""
+    lowest, below = supported()
+    pythons = {version: python for version, python in sorted(installed().items()) if lowest <= version < below}
+    if not pythons:
+        say(f"No Python from {lowest[0]}.{lowest[1]} up to, not including, {below[0]}.{below[1]} is installed.")
+        return 1
+    missing = [f"{lowest[0]}.{minor}" for minor in range(lowest[1], below[1]) if (lowest[0], minor) not in pythons]
+    if missing:
+        say(f"Not installed here, and left out: Python {', '.join(missing)}.")
+    tried = dict([min(pythons.items()), max(pythons.items())])
+    uv = find_uv(tried[max(tried)])
+    combinations = [Combination(version, python, resolution) for version, python in tried.items() for resolution in RESOLUTIONS]
+    return sum(not passes(uv, one) for one in combinations)
+
+
+def supported() -> tuple[Version, Version]:
+    """The oldest Python that `requires-python` allows, and the first that it does not."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    found = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", project["requires-python"])
+    assert found, project["requires-python"]
+    return (3, int(found[1])), (3, int(found[2]))
+
+
+def installed() -> dict[Version, Path]:
+    """The Pythons of this machine, by version: on PATH, and pyenv's own, whose shims on PATH may not run."""
+    folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    candidates = [path for folder in folders for path in sorted(folder.glob("python3*")) if re.fullmatch(r"python3(\.\d+)?", path.name)]
+    pythons: dict[Version, Path] = {}
+    for path in [*candidates, *sorted(pyenv.glob("*/bin/python3"))]:
+        probed = subprocess.run([path, "-c", PROBE], capture_output=True, text=True, check=False)
+        if probed.returncode == 0:
+            major, minor = probed.stdout.split()
+            pythons.setdefault((int(major), int(minor)), path)
+    return pythons
+
+
+def find_uv(python: Path) -> str:
+    """The program uv: the one on PATH, else one that is installed here."""
+    if on_path := shutil.which("uv"):
+        return on_path
+    tools = WORK / "tools"
+    if not (tools / "bin" / "uv").exists():
+        subprocess.run([python, "-m", "venv", tools], check=True)
+        subprocess.run([tools / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", "uv>=0.5,<1"], check=True)
+    return str(tools / "bin" / "uv")
+
+
+def passes(uv: str, one: Combination) -> bool:
+    """Whether the demo adds up and the tests pass in this combination; prints how it went."""
+    say(f"{one.label}, {one.python}:")
+    shutil.rmtree(one.folder, ignore_errors=True)
+    one.folder.mkdir(parents=True)
+    python = one.folder / "env" / "bin" / "python"
+    install = [uv, "pip", "install", "--quiet", "--python", python, "--resolution", RESOLUTIONS[one.resolution]]
+    tests = ["klaviyo_sync_tests/core", "klaviyo_sync_tests/contract", "-m", "not long", "-n", "auto", "--dist", "loadgroup"]
+    steps = {
+        "installs": [
+            [uv, "venv", "--quiet", "--python", one.python, one.folder / "env"],
+            [*install, "--editable", ".[test]"],
+        ],
+        "demo": [[python, "-m", "klaviyo_sync.demo", "--folder", one.folder / "demo", "--people", "1500"]],
+        "tests": [[python, "-m", "pytest", "-p", "no:cacheprovider", *tests]],
+    }
+    for name, commands in steps.items():
+        began = time.monotonic()
+        for command in commands:
+            if not runs(command, one.folder / f"{name}.log"):
+                return False
+        say(f"  {name}: {last_line(one.folder / f'{name}.log') or 'done'} ({time.monotonic() - began:.0f} s)")
+        if name == "installs":
+            say(f"  {versions(uv, python)}")
+    return True
+
+
+def runs(command: list[str | Path], log: Path) -> bool:
+    """Whether a command ends well. Where it does not, prints the end of what it said."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("KLAVIYO_", "DAGSTER_", "VIRTUAL_ENV"))}
+    with log.open("ab") as out:
+        ended = subprocess.run(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT, check=False).returncode
+    if ended:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        say("\n".join([f"  FAILED: {' '.join(map(str, command))}", *lines[-LAST_LINES:]]))
+    return ended == 0
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log."""
+    return next(iter(reversed(log.read_text(encoding="utf-8", errors="replace").splitlines())), "").strip()
+
+
+def versions(uv: str, python: Path) -> str:
+    """The versions that matter most of what was installed."""
+    frozen = subprocess.run([uv, "pip", "freeze", "--python", python], capture_output=True, text=True, check=True).stdout
+    return ", ".join(line.replace("==", " ") for line in frozen.splitlines() if line.partition("==")[0] in SHOWN)
+
+
+def say(line: str) -> None:
+    """Prints a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

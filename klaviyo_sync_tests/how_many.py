@@ -1,0 +1,15 @@
+"""How much of a thing a test tries: little in `make test`, all of it in `make check`."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+
+def long_form() -> bool:
+    """Whether this is a run with `--hypothesis-profile=long`, as that of `make check`."""
+    return settings.get_current_profile_name() == "long"
+
+
+def examples(number: int) -> int:
+    """The number of examples of a property: `number` in the long form, a fifth of it, but at least 10, in the quick one."""
+    return number if long_form() else min(number, max(number // 5, 10))
