@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -43,7 +43,7 @@ CHANNEL_IDENTIFIER: dict[Channel, str] = {
 }
 
 # The oldest date that Klaviyo keeps: https://help.klaviyo.com/hc/en-us/articles/360037101072
-OLDEST = datetime(1990, 1, 1, tzinfo=timezone.utc)
+OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
 MOMENT = pa.timestamp("us", "UTC")
 
 
