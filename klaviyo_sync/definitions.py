@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_sync.config import Project, load
@@ -54,7 +54,7 @@ def importing(project: Project) -> Importing:
         with project.located(sync.name):
             return run_windows(sync, *arguments, **more)
 
-    return Importing(located, open_rejects, clock=lambda: datetime.now(timezone.utc))
+    return Importing(located, open_rejects, clock=lambda: datetime.now(UTC))
 
 
 try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -80,7 +80,7 @@ def read(project: Project, sync: Sync, chosen: Window, klaviyo: Klaviyo | None, 
         task = progress.add_task("rows", total=None)
         warehouse = connect(project.connections[sync.connection].resolved(os.environ), f"klaviyo_sync preview {sync.name} {chosen.key}")
         with closing(warehouse), project.located(sync.name):
-            now = datetime.now(timezone.utc)
+            now = datetime.now(UTC)
             return preview_window(sync, chosen, warehouse, klaviyo, ask=ask, now=now, seen=lambda rows: progress.advance(task, rows))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -15,7 +15,7 @@ from klaviyo_sync.core.frames import keep_where
 from klaviyo_sync.core.kernels import pc
 
 # The oldest date that Klaviyo keeps: https://help.klaviyo.com/hc/en-us/articles/360037101072
-OLDEST = datetime(1990, 1, 1, tzinfo=timezone.utc)
+OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
 MOMENT = pa.timestamp("us", "UTC")
 
 # What databases and spreadsheets write where there is no date: the year 1, SQL Server's first year, the zeros of Excel, and Unix's.
@@ -92,7 +92,7 @@ def stands_for_none(moments: pa.Array) -> pa.Array:
     if not len(moments) or (pc.min(moments).as_py() or OLDEST) >= OLDEST:
         return zero
     for day in ZERO_DAYS:
-        midnight = datetime(day.year, day.month, day.day, tzinfo=timezone.utc)
+        midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
         earliest = midnight - AROUND if day.year > 1 else midnight
         on_day = pc.and_(
             pc.greater_equal(moments, pa.scalar(earliest, MOMENT)),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -32,7 +32,7 @@ CONSENT_ISSUES = frozenset(CONSENT_CODES) | {code for code in CODES if "consent"
 MAPPING_CODES = frozenset(CODES) - DELIVERY_CODES - CONSENT_ISSUES
 
 MOST_STOPPED = 5
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)

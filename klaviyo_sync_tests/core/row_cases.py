@@ -26,7 +26,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,8 @@ from klaviyo_sync.source import open_source
 from klaviyo_sync.warehouses.duckdb import DuckDBWarehouse
 
 CASES = Path(__file__).parent.parent / "cases"
-NOW = datetime(2026, 6, 1, tzinfo=timezone.utc)
-FIRST = datetime(2026, 1, 1, tzinfo=timezone.utc)
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 MODIFIED, NAME = "row modified at", "row name"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import get_args
 
@@ -26,7 +26,7 @@ from klaviyo_sync.core.decisions import (
     rule,
 )
 
-AT = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
+AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 # Undated statements. Status across: SUBSCRIBED, UNSUBSCRIBED, NEVER_SUBSCRIBED, unknown. No date of Klaviyo's plays a part.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -40,8 +40,8 @@ def test_defaults() -> None:
 def test_a_start_is_wall_time_in_the_zone_of_the_windows() -> None:
     """A start without a zone is wall time; one with a zone is converted."""
     berlin = {"column": "updated_at", "timezone": "Europe/Berlin"}
-    assert Sync.model_validate(MEMBERS | {"modified_at": berlin}).starts_at == datetime(2025, 12, 31, 23, tzinfo=timezone.utc)
-    moment = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+    assert Sync.model_validate(MEMBERS | {"modified_at": berlin}).starts_at == datetime(2025, 12, 31, 23, tzinfo=UTC)
+    moment = datetime(2026, 1, 1, 12, tzinfo=UTC)
     sync = Sync.model_validate(MEMBERS | {"modified_at": berlin, "start": moment})
     assert (sync.starts_at, sync.starts_at.tzinfo) == (moment, ZoneInfo("Europe/Berlin"))
 

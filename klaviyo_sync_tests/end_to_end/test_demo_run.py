@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from klaviyo_sync.demo.warehouse import OPTED_OUT
 from shell import REPOSITORY, assets, copied_project, environment, free_port, listens, terminal
 
 DEMO = pytest.mark.xdist_group("demo")
-NOW = datetime(2026, 11, 24, 0, 30, tzinfo=timezone.utc)
+NOW = datetime(2026, 11, 24, 0, 30, tzinfo=UTC)
 
 
 class Ended(NamedTuple):
