@@ -79,9 +79,12 @@ def consent(sync: Sync, result: Result) -> Verdict:
     grave = unknown_words or intolerable
     numbers = {f"consent_{part}": dg.MetadataValue.int(getattr(total, part)) for part in ("stated", "rejected", "refused", "guarded")}
     words = "; ".join(equation(channel, counts) for channel, counts in result.consent.items()) or "No row states anything"
+    # Nobody may be mailed on because a tolerance covers their opt-out.
+    if total.opt_outs_refused:
+        words += f". Klaviyo refused {counted(total.opt_outs_refused, 'opt-out')}: unsubscribe these people in Klaviyo by hand"
     return Verdict(
         wrong + total.refused,
-        grave,
+        grave or total.opt_outs_refused > 0,
         f"{words}.",
         {**numbers, **consent_metadata(result.consent), **issue_metadata(issues)},
     )

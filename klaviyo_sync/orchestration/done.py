@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -24,7 +24,7 @@ from klaviyo_sync.orchestration.stored import IMPORTED_BEFORE, checkpoint_of, en
 # A ledger without a checkpoint is read whole, unless it is longer than this: then only as far back as is asked about.
 LONG = 1_000
 
-FAR_FUTURE = datetime(9000, 1, 1, tzinfo=timezone.utc)
+FAR_FUTURE = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
