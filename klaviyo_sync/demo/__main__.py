@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from contextlib import ExitStack
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -46,7 +46,7 @@ def main(*, serve: bool, port: int, folder: Path, people: int, server: str | Non
         with ExitStack() as stack:
             if serve:
                 serving.check_free(port)
-            moment = (now or datetime.now(timezone.utc)).replace(minute=0, second=0, microsecond=0, tzinfo=timezone.utc)
+            moment = (now or datetime.now(UTC)).replace(minute=0, second=0, microsecond=0, tzinfo=UTC)
             wrong, url = play(console, stack, folder, people=people, now=moment, server=server)
             if profiles is not None:
                 profiles.write_text("\n".join(Questions(url).everybody()) + "\n", encoding="utf-8")

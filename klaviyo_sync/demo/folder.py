@@ -8,7 +8,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +129,6 @@ def copy(project: Path, folder: Path, name: str, now: datetime | None = None) ->
     text = f"{COPIED}{name}: change that file.\n" + MODELINE.sub("", (project / name).read_text(encoding="utf-8"), count=1)
     frequency = FREQUENCY.search(text)
     if now and frequency:
-        day = (now.astimezone(timezone.utc) - timedelta(days=DAYS.get(frequency[1], MOST_DAYS))).date()
+        day = (now.astimezone(UTC) - timedelta(days=DAYS.get(frequency[1], MOST_DAYS))).date()
         text = START.sub(f"start: {day}", text)
     (folder / name).write_text(text, encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from klaviyo_sync.demo.warehouse import OPTED_OUT
 from shell import REPOSITORY, assets, copied_project, environment, free_port, listens, terminal, type_in
 
 DEMO = pytest.mark.xdist_group("demo")
-NOW = datetime(2026, 11, 24, 0, 30, tzinfo=timezone.utc)
+NOW = datetime(2026, 11, 24, 0, 30, tzinfo=UTC)
 
 
 class Ended(NamedTuple):
