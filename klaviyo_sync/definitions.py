@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_sync.config import Project, load
@@ -19,6 +20,7 @@ from klaviyo_sync.orchestration.resources import OpenKlaviyo, OpenWarehouse
 if TYPE_CHECKING:  # pandas, pyarrow and duckdb, for a run only
     from klaviyo_sync.rejects import Rejects
     from klaviyo_sync.sync_window import Report
+    from klaviyo_sync.warehouses import Warehouse
 
 
 def run_windows(
@@ -48,13 +50,17 @@ def importing(project: Project) -> Importing:
     def open_rejects() -> Rejects:
         from klaviyo_sync.rejects import Rejects  # noqa: PLC0415 - for a run only
 
-        return Rejects(project.rejects, project.keep_rejects)
+        with project.at("rejects"):
+            return Rejects(project.rejects, project.keep_rejects)
 
-    def located(sync: Sync, *arguments: Any, **more: Any) -> Report:
+    def located(sync: Sync, windows: Sequence[Window], warehouse: OpenWarehouse, klaviyo: OpenKlaviyo, **more: Any) -> Report:
+        def located_warehouse(label: str) -> AbstractContextManager[Warehouse]:
+            return project.opening(warehouse(label), "connections", sync.connection)
+
         with project.located(sync.name):
-            return run_windows(sync, *arguments, **more)
+            return run_windows(sync, windows, located_warehouse, klaviyo, **more)
 
-    return Importing(located, open_rejects, clock=lambda: datetime.now(timezone.utc))
+    return Importing(located, open_rejects, clock=lambda: datetime.now(UTC))
 
 
 try:

@@ -11,6 +11,7 @@ from itertools import chain
 import numpy as np
 import pyarrow as pa
 
+from klaviyo_sync.core.consent import word_counts
 from klaviyo_sync.core.consent_result import opts_out
 from klaviyo_sync.core.encoding import Encoder
 from klaviyo_sync.core.packing import import_envelope, pack
@@ -41,10 +42,11 @@ class Preview:
     """What a run of one window would do.
 
     `result` counts the rows; its `requests` and `bytes` are those that would be sent. `stated` counts the usable consent statements by
-    channel and meaning. Klaviyo was asked about the first `asked` profiles: `new` of them it does not hold yet, and `result.consent` says
-    what would become of theirs, and of the opt-outs of as many rows that stay behind. `opt_in` is the process that undated subscribes go
-    through. `examples` are the first profiles as they would be sent, as JSON texts. `halts` says why a run would stop itself. `estimate`
-    is how many bytes a run reads in the warehouse at most, where it can tell; `notes` are its own.
+    channel and meaning, `words` the sync's own words by channel, word and meaning. Klaviyo was asked about the first `asked` profiles:
+    `new` of them it does not hold yet, and `result.consent` says what would become of theirs, and of the opt-outs of as many rows that
+    stay behind. `opt_in` is the process that undated subscribes go through. `examples` are the first profiles as they would be sent, as
+    JSON texts. `halts` says why a run would stop itself. `estimate` is how many bytes a run reads in the warehouse at most, where it can
+    tell; `notes` are its own.
     """
 
     result: Result
@@ -53,6 +55,7 @@ class Preview:
     new: int
     opt_in: str | None
     stated: dict[tuple[Channel, str], int]
+    words: dict[tuple[Channel, str, str], int]
     examples: tuple[str, ...]
     undated: int
     future: int
@@ -92,6 +95,7 @@ def preview_window(
     warehouse.notes += source.present_time(whole=True)
     tally = Tally([window])
     stated: Counter[tuple[Channel, str]] = Counter()
+    words: Counter[tuple[Channel, str, str]] = Counter()
     examples: list[str] = []
     requests = size = profiles = asked = new = asked_to_leave = 0
     lists = {list_id: klaviyo.list_details(list_id) for list_id in sync.list_ids} if klaviyo else {}
@@ -113,6 +117,9 @@ def preview_window(
             if klaviyo is not None and len(leaving):
                 tally.add_consent(foresee_opt_outs(klaviyo, leaving))
                 asked_to_leave += len(leaving)
+            for target in source.plan.consents:
+                for (word, meaning), count in word_counts(target, rows.frame[~rows.held], source.plan.zone).items():
+                    words[target.channel, word, meaning] += count
             examples.extend(ready.profiles.slice(0, EXAMPLES - len(examples)).to_pylist())
             seen(len(rows.frame))
             return ready.pieces()
@@ -134,6 +141,7 @@ def preview_window(
         new,
         opt_in(sync, lists),
         {said: count for said, count in stated.items() if count},
+        dict(words),
         shown,
         undated,
         future,

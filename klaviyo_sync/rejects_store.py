@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
@@ -186,7 +186,7 @@ def written_at(entry: Mapping[str, Any]) -> datetime | None:
     """When a file was written, from an entry of fsspec's listing; None when the store does not say."""
     value = next((entry[name] for name in WRITTEN if entry.get(name) is not None), None)
     if isinstance(value, int | float):
-        return datetime.fromtimestamp(value, timezone.utc)
+        return datetime.fromtimestamp(value, UTC)
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
@@ -194,4 +194,4 @@ def written_at(entry: Mapping[str, Any]) -> datetime | None:
             return None
     if not isinstance(value, datetime):
         return None
-    return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+    return value if value.tzinfo else value.replace(tzinfo=UTC)

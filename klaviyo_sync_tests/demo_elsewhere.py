@@ -6,7 +6,7 @@ import difflib
 import os
 import subprocess
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -22,7 +22,7 @@ SHOWN = 10
 @click.option("--people", type=int)
 def main(warehouses: tuple[str, ...], folder: Path, people: int | None) -> None:
     """Runs the demos in the repository that this file lies in; status 0 when all add up and their profiles are the same."""
-    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:00:00")
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:00:00")
     options = ["--now", now, *(["--people", str(people)] if people else [])]
     told = {name: demo(folder / name, [*options, "--server", f"{sys.executable} -m {name}_server"]) for name in warehouses}
     click.echo("The same once more out of DuckDB, to compare ...")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -25,7 +25,7 @@ WHOLE = ("sync", "dataset", "frequency", "windows")
 @click.pass_context
 def check(ctx: click.Context, *, connects: bool) -> None:
     """Check the configuration; with --connect also credentials, columns, types and list ids."""
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     project = load(ctx.obj, now=now, shell=ctx.meta[SHELL])
     console = make_console()
     print_table(console, COLUMNS, (described(sync, now) for sync in project.syncs), numbers=NUMBERS, whole=WHOLE)
@@ -37,7 +37,8 @@ def check(ctx: click.Context, *, connects: bool) -> None:
         ctx.exit(report(project, console, now))
     from klaviyo_sync.rejects_store import Store  # noqa: PLC0415 - loads the packages of stores
 
-    Store(project.rejects)
+    with project.at("rejects"):
+        Store(project.rejects)
     count = len(project.syncs)
     print_lines(console, [f"{project.path}: {count} sync{'' if count == 1 else 's'}, nothing wrong"], "green")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -70,12 +70,13 @@ def load(
         refuse_overruled_sandbox(klaviyo.base_url, shell_environment() if shell is None else shell)
     syncs = tuple(sync for _, sync in pairs if sync is not None)
     sources = {read_document.path.stem: source(read_document) for read_document, _ in pairs}
-    every_note = (*told, *notes(syncs, now or datetime.now(timezone.utc)))
-    return Project(found, klaviyo, connections, syncs, rejects.folder, rejects.keep, sources, every_note)
+    every_note = (*told, *notes(syncs, now or datetime.now(UTC)))
+    where = source(document) if document else None
+    return Project(found, klaviyo, connections, syncs, rejects.folder, rejects.keep, sources, every_note, where)
 
 
 def source(document: Document) -> Source:
-    """Where a sync is configured."""
+    """Where the keys of a document stand."""
     return Source(document.path, {dotted(key): mark.line for key, mark in document.marks.items()})
 
 

@@ -33,6 +33,11 @@ def dated_column(channel: Channel) -> str:
     return f"{CONSENT}{channel}_at"
 
 
+def zoneless_column(channel: Channel) -> str:
+    """The column of a batch's rows that says whether the date of a subscribe has no zone (booleans)."""
+    return f"{CONSENT}{channel}_zoneless"
+
+
 def by_meaning(stated: Mapping[Channel, np.ndarray], window: int) -> tuple[dict[Channel, int], dict[Channel, int]]:
     """The subscribes and the opt-outs of a window by channel.
 

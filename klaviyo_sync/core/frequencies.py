@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -136,7 +136,7 @@ def survives_clock_changes(name: str, zone: str) -> bool:
         return True
     if found.hours is not None or zone not in available_timezones():
         return True
-    moments = (datetime(2025 + month // 12, month % 12 + 1, 15, tzinfo=timezone.utc) for month in range(24))
+    moments = (datetime(2025 + month // 12, month % 12 + 1, 15, tzinfo=UTC) for month in range(24))
     offsets = {int((moment.astimezone(ZoneInfo(zone)).utcoffset() or datetime.resolution).total_seconds()) // 60 for moment in moments}
     shifts = {offset - min(offsets) for offset in offsets}
     return all({(minute + shift) % 60 for minute in found.minutes} == set(found.minutes) for shift in shifts)

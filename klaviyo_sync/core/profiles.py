@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from klaviyo_sync.core.clearing import CLEARS
 from klaviyo_sync.core.consent import Statements
-from klaviyo_sync.core.consent_result import BIRTH, MEANINGS, dated_column, opts_out, stated_column
+from klaviyo_sync.core.consent_result import BIRTH, MEANINGS, dated_column, opts_out, stated_column, zoneless_column
 from klaviyo_sync.core.encoding import Encoder, lengths
 from klaviyo_sync.core.frames import Mask, arrow, true_at
 from klaviyo_sync.core.issue_frames import issue_frame, joined_issues
@@ -27,6 +27,7 @@ def consent_cells(mapped: Mapped) -> dict[str, pa.Array]:
         places = pc.index_in(stated.meaning, MEANINGS).cast(pa.int8())
         cells[stated_column(channel)] = pa.DictionaryArray.from_arrays(places, MEANINGS)
         cells[dated_column(channel)] = stated.at
+        cells[zoneless_column(channel)] = stated.zoneless
     if mapped.births is not None:
         cells[BIRTH] = mapped.births
     return cells

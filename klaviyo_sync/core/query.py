@@ -7,7 +7,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import sqlglot
@@ -23,7 +23,7 @@ from klaviyo_sync.core.visible import visible
 NAME_PARTS = ("this", "db", "catalog")  # as sqlglot calls the parts of a table's name, last first
 WRITES = (exp.Into, exp.Lock, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter, exp.Command)
 SOURCE = "src"
-FAR_AWAY = datetime(9000, 1, 1, tzinfo=timezone.utc)
+FAR_AWAY = datetime(9000, 1, 1, tzinfo=UTC)
 MOST_LISTED, MOST_NAMED = 20, 5  # column names in a message: of a table with few of them, and of one with many
 JINJA = re.compile(r"\{\{|\{%|\{#")
 # Inside of a text only what dbt knows: two braces may be meant there.
@@ -173,7 +173,7 @@ def wall_clock_bound(moment: datetime, zone: ZoneInfo) -> datetime:
     if local.fold or wall.replace(tzinfo=zone, fold=1).utcoffset() == local.utcoffset():
         return wall
     repeated = (local.utcoffset() or timedelta()) - (wall.replace(tzinfo=zone, fold=1).utcoffset() or timedelta())
-    low, high = moment.astimezone(timezone.utc), moment.astimezone(timezone.utc) + repeated
+    low, high = moment.astimezone(UTC), moment.astimezone(UTC) + repeated
     while high - low > timedelta(microseconds=1):
         middle = low + (high - low) / 2
         low, high = (middle, high) if middle.astimezone(zone).utcoffset() == local.utcoffset() else (low, middle)
@@ -192,7 +192,7 @@ def bound_value(moment: datetime, kind: Kind, zone: ZoneInfo, *, aligned: bool =
     to the day's end.
     """
     if kind == "instant":
-        return moment.astimezone(timezone.utc)
+        return moment.astimezone(UTC)
     wall = wall_clock_bound(moment, zone)
     if kind == "wall":
         return wall

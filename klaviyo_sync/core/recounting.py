@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from functools import reduce
 from itertools import pairwise
 from math import gcd
@@ -15,7 +15,7 @@ from sqlglot import exp
 from klaviyo_sync.core.query import Column, Param, Query, Relation, bound_value, find_column, modified_kind, source_column
 from klaviyo_sync.core.sync import Sync
 
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Recount:
 
 def microseconds(bound: datetime | date) -> int:
     """Microseconds since 1970 of a bound as the column tells time."""
-    moment = bound if isinstance(bound, datetime) else datetime(bound.year, bound.month, bound.day, tzinfo=timezone.utc)
-    return (moment.replace(tzinfo=timezone.utc) - EPOCH) // timedelta(microseconds=1)
+    moment = bound if isinstance(bound, datetime) else datetime(bound.year, bound.month, bound.day, tzinfo=UTC)
+    return (moment.replace(tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 
 
 def recount(sync: Sync, read: Relation, columns: Sequence[Column], cuts: Sequence[datetime]) -> Recount:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import pairwise
 
 from klaviyo_sync.core.errors import ConfigError
@@ -49,7 +49,7 @@ class Tick:
 
 def reread_from(moment: datetime, overlap: timedelta) -> datetime:
     """The moment from which a run reads again, `overlap` before its window's start; exactly so long also where clocks change."""
-    return moment.astimezone(timezone.utc) - overlap
+    return moment.astimezone(UTC) - overlap
 
 
 def windows(sync: Sync, until: datetime) -> Iterator[Window]:
@@ -163,5 +163,5 @@ def holds(calendar: Calendar, day: date) -> bool:
 
 def offset_at(instant: int, zone: tzinfo) -> int:
     """Seconds that wall time is ahead of UTC at an instant."""
-    offset = datetime.fromtimestamp(instant, timezone.utc).astimezone(zone).utcoffset()
+    offset = datetime.fromtimestamp(instant, UTC).astimezone(zone).utcoffset()
     return int(offset.total_seconds()) if offset is not None else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -41,7 +41,7 @@ def build(path: Path, now: datetime, people: int = PEOPLE) -> None:
         leftover.unlink(missing_ok=True)
     with duckdb.connect(str(unfinished)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("SET VARIABLE now = ?::TIMESTAMP", [now.astimezone(timezone.utc).replace(tzinfo=None)])
+        connection.execute("SET VARIABLE now = ?::TIMESTAMP", [now.astimezone(UTC).replace(tzinfo=None)])
         connection.execute("SET VARIABLE people = ?::BIGINT", [people])
         for schema in SCHEMAS:
             connection.execute(f"CREATE SCHEMA {schema}")

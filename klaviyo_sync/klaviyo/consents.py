@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from klaviyo_sync.core.consent_counts import ConsentFate
 from klaviyo_sync.core.consent_reasons import CONSENT_CODES
-from klaviyo_sync.core.consent_result import BIRTH, ConsentOutcome, Ledger, dated_column, stated_column
+from klaviyo_sync.core.consent_result import BIRTH, ConsentOutcome, Ledger, dated_column, stated_column, zoneless_column
 from klaviyo_sync.core.decisions import Action, Mode, Present, Statement, decide, needs_status
 from klaviyo_sync.core.prepared import WINDOW
 from klaviyo_sync.core.result import FATES, Fate, Outcome, Reason
@@ -110,9 +110,12 @@ def people(ledger: Ledger) -> Iterator[Person]:
     births: list[str | None] = rows[BIRTH].to_pylist() if BIRTH in rows.column_names else [None] * len(rows)
     stated = {channel: rows[stated_column(channel)].cast(pa.string()).to_pylist() for channel in ledger.channels}
     dates = {channel: rows[dated_column(channel)].to_pylist() for channel in ledger.channels}
+    zoneless = {channel: rows[zoneless_column(channel)].to_pylist() for channel in ledger.channels}
     for row in range(len(rows)):
         statements: dict[Channel, Statement] = {
-            channel: Statement(stated[channel][row], dates[channel][row]) for channel in ledger.channels if stated[channel][row]
+            channel: Statement(stated[channel][row], dates[channel][row], zoneless[channel][row])
+            for channel in ledger.channels
+            if stated[channel][row]
         }
         if statements:
             yield Person(row, {name: cells[row] for name, cells in named.items() if cells[row] is not None}, births[row], statements)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from threading import Event
 
@@ -107,7 +107,7 @@ def with_job(job: Job, outcome: Outcome) -> Outcome:
 
 def utc_now() -> datetime:
     """The moment, in UTC."""
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 def prepare(
@@ -157,4 +157,4 @@ def created(job: Json, otherwise: datetime) -> datetime:
         moment = datetime.fromisoformat(text(job.get("created_at")))
     except ValueError:
         return otherwise
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from klaviyo_sync.core.decisions import Present, Status, Suppression
 from klaviyo_sync.core.sync import Channel
@@ -68,6 +68,6 @@ def moment(value: object) -> datetime | None:
     """A date of Klaviyo's, in UTC; None for none, or one that cannot be read."""
     try:
         found = datetime.fromisoformat(text(value))
-        return found.replace(tzinfo=timezone.utc) if found.tzinfo is None else found.astimezone(timezone.utc)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError):
         return None

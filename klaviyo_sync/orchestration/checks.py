@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -32,7 +32,7 @@ CONSENT_ISSUES = frozenset(CONSENT_CODES) | {code for code in CODES if "consent"
 MAPPING_CODES = frozenset(CODES) - DELIVERY_CODES - CONSENT_ISSUES
 
 MOST_STOPPED = 5
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,10 @@ def consent(sync: Sync, result: Result) -> Verdict:
     total = sum(result.consent.values(), ConsentCounts())
     cells = sum(count for kind, count in issues.items() if kind.code in CODES and CODES[kind.code].effect == "cell")
     wrong = max(cells, total.rejected)
-    grave = sync.tolerance.rejected.exceeded_by(wrong, result.read) or sync.tolerance.failed.exceeded_by(total.refused, result.read)
+    # A word that nobody understands can be an opt-out: no tolerance covers it.
+    unknown_words = any(kind.code == "unknown_consent_word" for kind in issues)
+    intolerable = sync.tolerance.rejected.exceeded_by(wrong, result.read) or sync.tolerance.failed.exceeded_by(total.refused, result.read)
+    grave = unknown_words or intolerable
     numbers = {f"consent_{part}": dg.MetadataValue.int(getattr(total, part)) for part in ("stated", "rejected", "refused", "guarded")}
     words = "; ".join(equation(channel, counts) for channel, counts in result.consent.items()) or "No row states anything"
     # Nobody may be mailed on because a tolerance covers their opt-out.

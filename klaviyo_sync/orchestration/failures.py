@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -89,7 +89,7 @@ def why(key: str, stop: Stop, now: datetime, *, alone: bool) -> str:
 def opt_out_words(waiting: int, sent: int, since: datetime, now: datetime) -> Iterator[str]:
     """How many opt-outs wait and for how long, and how many went out; nothing where there are none."""
     if waiting:
-        moment = f"{since.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
+        moment = f"{since.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         yield f"{counted(waiting, 'opt-out')} waiting for {lasting(now - since)}, since {moment}"
     if sent:
         yield f"{counted(sent, 'opt-out')} sent all the same"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -83,12 +83,12 @@ def rows_for_good(sync: Sync, instance: dg.DagsterInstance, windows: Sequence[Wi
     A window may have been imported under its own key, or as several windows of another frequency that are together exactly as long. Results
     of another dataset, account or `overlap` say nothing of it.
     """
-    ledger = read_ledger(instance, asset_key(sync)).ledger
+    ledger = read_ledger(instance, sync).ledger
     own = latest(instance, asset_key(sync), [window.key for window in windows])
     others = newest(instance, asset_key(sync), LOOKED_AT)
     rows: dict[Span, int] = {}
     for result in (*own.values(), *others.values()):
-        until = reread_from(datetime.fromtimestamp(result.own_span.end, timezone.utc), sync.overlap).timestamp()
+        until = reread_from(datetime.fromtimestamp(result.own_span.end, UTC), sync.overlap).timestamp()
         if result.read_until == until and ledger.counts(result.entry.origin, dataset_id(sync), destination):
             rows.setdefault(result.own_span, result.result.read_for_good)
     parts = Tiles(rows)
@@ -116,7 +116,7 @@ def recall(sync: Sync, instance: dg.DagsterInstance) -> Late:
     listed: dict[str, int] = dict(held.get(BY_WINDOW) or [])
     again = {name: listed[name] for name, one in latest(instance, key, list(listed)).items() if one.record.timestamp > stored_at}
     return Late(
-        datetime.fromtimestamp(held[COUNTED_AT], timezone.utc),
+        datetime.fromtimestamp(held[COUNTED_AT], UTC),
         rows - sum(again.values()),
         windows - len(again),
         compared,
@@ -129,7 +129,7 @@ def words(late: Late) -> str:
     asked = [f"late rows could not be counted: {late.problem}"] if late.problem else []
     if late.counted_at is None:
         return "; ".join(asked) or "late rows not counted yet: execute this check on its own"
-    as_of = f"as counted at {late.counted_at.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
+    as_of = f"as counted at {late.counted_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     if not late.windows:
         return "; ".join([*asked, f"no late rows in {counted(late.compared, 'window')} ({as_of})"])
     found = f"{counted(late.rows, 'row')} came late, in {late.windows:,} of {counted(late.compared, 'window')} ({as_of})"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -99,7 +99,7 @@ def judged(report: Report, window: Window, tags: Mapping[str, str], run_id: str,
 def let_through(reasons: Sequence[Reason], tags: Mapping[str, str], run_id: str, now: datetime) -> dict[str, Any]:
     """Who let something through (`run config` where the run does not say who launched it), when, and what."""
     asked_by = next((tags[name] for name in WHO_ASKED if name in tags), "run config")
-    moment = now.astimezone(timezone.utc).isoformat(timespec="seconds")
+    moment = now.astimezone(UTC).isoformat(timespec="seconds")
     return {"asked_by": asked_by, "run": run_id, "at": moment, "over": [reason.text for reason in reasons]}
 
 
@@ -109,11 +109,11 @@ def results_before(instance: dg.DagsterInstance, sync: Sync, first: Window, dest
     What somebody let through is left out, and so are results of versions that did not count this.
     """
     length = first.end - first.start
-    keys = closed(partitions(sync), first.start.astimezone(timezone.utc), within=LOOKED_BACK * length)[-LOOKED_BACK:]
+    keys = closed(partitions(sync), first.start.astimezone(UTC), within=LOOKED_BACK * length)[-LOOKED_BACK:]
     stored = latest(instance, asset_key(sync), keys) if keys else {}
     if not stored:
         return []
-    ledger = read_ledger(instance, asset_key(sync)).ledger
+    ledger = read_ledger(instance, sync).ledger
     ours = (one for one in reversed(stored.values()) if ledger.counts(one.entry.origin, dataset_id(sync), destination))
     found = [changes for one in ours if (changes := changes_of(one.record)) is not None]
     return found[:MOST_RESULTS]
@@ -168,7 +168,7 @@ def stopped_of(record: dg.EventLogRecord) -> Stopped | None:
         "; ".join(text for _, text in held[STOPPED_OVER]),
         held["opt_outs_waiting"],
         held["opt_outs_sent"],
-        datetime.fromtimestamp(held["opt_outs_waiting_since"], timezone.utc),
+        datetime.fromtimestamp(held["opt_outs_waiting_since"], UTC),
         record.timestamp,
         record.storage_id,
     )

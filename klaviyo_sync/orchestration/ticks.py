@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from croniter import croniter
 
@@ -60,7 +60,7 @@ def settled(tick: datetime, settle: timedelta) -> datetime:
     Where the clock on the wall jumps forward, `settle` is an hour shorter: the day's only tick comes an hour early on that
     night, and must still find the day's window due.
     """
-    by = tick.astimezone(timezone.utc) - settle
+    by = tick.astimezone(UTC) - settle
     jump = (tick.utcoffset() or timedelta(0)) - (by.astimezone(tick.tzinfo).utcoffset() or timedelta(0))
     return by + max(jump, timedelta(0))
 

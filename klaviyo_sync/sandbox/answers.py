@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import orjson
@@ -102,5 +102,5 @@ def stamp(at: float | None, *, whole: bool = False) -> str | None:
     """A POSIX time as Klaviyo writes it, with microseconds unless `whole`; None stays None."""
     if at is None:
         return None
-    moment = datetime.fromtimestamp(int(at) if whole else at, timezone.utc)
+    moment = datetime.fromtimestamp(int(at) if whole else at, UTC)
     return moment.isoformat()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from typing import Any
 
 import phonenumbers
@@ -145,7 +145,7 @@ def _region(phone: str) -> str | None:
 
 def _is_past_date(value: object, now: float) -> bool:
     try:
-        return isinstance(value, str) and date.fromisoformat(value) < datetime.fromtimestamp(now, timezone.utc).date()
+        return isinstance(value, str) and date.fromisoformat(value) < datetime.fromtimestamp(now, UTC).date()
     except ValueError:
         return False
 
@@ -156,7 +156,7 @@ def _moment(value: object) -> float | None:
         found = datetime.fromisoformat(str(value))
     except ValueError:
         return None
-    return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
 def _dates(sandbox: Sandbox, call: Call, channels: Mapping[Channel, Mapping[str, Any]], at: str) -> Iterator[Problem]:

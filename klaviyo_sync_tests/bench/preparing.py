@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ import duckdb
 
 from bench.data import SYNC
 
-START = datetime(2026, 1, 1, tzinfo=timezone.utc)
-NOW = datetime(2027, 1, 1, tzinfo=timezone.utc)
+START = datetime(2026, 1, 1, tzinfo=UTC)
+NOW = datetime(2027, 1, 1, tzinfo=UTC)
 LOCATION = {"city": "city", "country": "country", "zip": "zip"}
 TOP = {"external_id": "external_id", "email": "email", "phone_number": "phone", "first_name": "first_name", "last_name": "last_name"}
 MAX_PROFILES, MAX_BYTES = 10_000, 5_000_000

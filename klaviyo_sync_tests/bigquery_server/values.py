@@ -15,7 +15,7 @@ import pyarrow as pa
 
 Field = dict[str, Any]
 
-EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 NUMERIC_SCALE, NUMERIC_DIGITS = 9, 29
 LARGEST_EXACT = 2**53
 NAMES = {
@@ -141,7 +141,7 @@ SCALARS_IN_JSON: dict[str, Callable[[Any], str]] = {
     "INTEGER": exact_number,
     "NUMERIC": exact_number,
     "BIGNUMERIC": exact_number,
-    "TIMESTAMP": lambda value: json.dumps(value.astimezone(dt.timezone.utc).isoformat().replace("+00:00", "Z")),
+    "TIMESTAMP": lambda value: json.dumps(value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")),
 }
 
 

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, Protocol
 
 from sqlglot import exp
@@ -125,7 +125,7 @@ def make_table(place: Place, name: str, columns: Mapping[str, Logical], rows: Se
 @contextmanager
 def scratch(run: Any) -> Iterator[str]:
     """The name of a schema in a real account that is dropped at the end, whatever happens."""
-    name = f"klaviyo_sync_contract_{datetime.now(timezone.utc):%Y%m%d%H%M%S}_{os.getpid()}"
+    name = f"klaviyo_sync_contract_{datetime.now(UTC):%Y%m%d%H%M%S}_{os.getpid()}"
     run(f"CREATE SCHEMA {name}")
     try:
         yield name

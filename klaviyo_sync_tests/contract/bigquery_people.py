@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -84,7 +84,7 @@ def opened(server: Server, *, rest: bool = False, label: str = "klaviyo_sync peo
         warehouse.close()
 
 
-def window(warehouse: BigQueryWarehouse, sync: Sync | None = None, upper: datetime = datetime(2027, 1, 1, tzinfo=timezone.utc)) -> Query:
+def window(warehouse: BigQueryWarehouse, sync: Sync | None = None, upper: datetime = datetime(2027, 1, 1, tzinfo=UTC)) -> Query:
     """The query for the rows up to a moment."""
     asked = sync or people()
     read = relation(asked, "bigquery")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,14 @@ import pyarrow as pa
 from scripted_klaviyo import Asked, Says, Scripted, errors, quick, serving
 
 from klaviyo_sync.core.consent_counts import CONSENT_FATES
-from klaviyo_sync.core.consent_result import BIRTH, MEANINGS, UNSTATED, ConsentOutcome, dated_column, stated_column
+from klaviyo_sync.core.consent_result import BIRTH, MEANINGS, UNSTATED, ConsentOutcome, dated_column, stated_column, zoneless_column
 from klaviyo_sync.core.result import FATES, Fate, Outcome
 from klaviyo_sync.core.sync import Channel, Consent
 from klaviyo_sync.klaviyo.consents import send_consent
 
 SUBSCRIBE = "/api/profile-subscription-bulk-create-jobs"
 UNSUBSCRIBE = "/api/profile-subscription-bulk-delete-jobs"
-AT = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
+AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 def attributes(asked: Asked) -> dict[str, Any]:
@@ -111,6 +111,7 @@ def outcome(rows: Sequence[Mapping[str, Any]], fates: Sequence[Fate] = ()) -> Ou
         places = pa.array([None if word is None else MEANINGS.to_pylist().index(word) for word, _ in words], pa.int8())
         columns[stated_column(channel)] = pa.DictionaryArray.from_arrays(places, MEANINGS)
         columns[dated_column(channel)] = pa.array([date for _, date in words], pa.timestamp("us", "UTC"))
+        columns[zoneless_column(channel)] = pa.repeat(pa.scalar(value=False), len(rows))
     positions = [FATES.index(fate) for fate in fates or ["imported"] * len(rows)]
     return Outcome(pa.table(columns), np.array(positions, np.uint8))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from itertools import repeat
 from typing import Any
 
@@ -23,7 +23,7 @@ from snowflake_server import Server
 PASSWORD = "opens nothing"
 SHORT = Patience(login=3, network=2, socket=2, pauses=lambda: repeat(0))
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-FOREVER = datetime(2100, 1, 1, tzinfo=timezone.utc)
+FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
 COLUMNS = ("whole", "numeric", "local")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -118,7 +118,7 @@ def test_any_moment_can_be_read(at: str) -> None:
     """Dates beyond what a calendar can hold in UTC are no dates."""
     held = {"consent": "SUBSCRIBED", "consent_timestamp": at, "last_updated": at, "suppression": [{"timestamp": at}]}
     assert present({"email": {"marketing": held}}, "email_marketing").status == "SUBSCRIBED"
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     assert isinstance(created({"created_at": at}, now) >= now, bool)
 
 

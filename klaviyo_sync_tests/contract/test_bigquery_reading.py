@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import date, datetime, time, timezone
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 import grpc
@@ -50,7 +50,7 @@ def test_every_type(server: Server, *, rest: bool) -> None:
         "id": "0", "whole": 0, "float": None, "numeric": Decimal(0), "bignumeric": "12345678901234567890.1234567890123456", "bool": True,
         "date": date(1, 1, 1), "time": time(10, 11, 12, 500_000), "datetime": datetime.fromisoformat("1969-12-31T23:59:59.999999"),
         "array": '["a","0"]', "struct": '{"x":0,"at":"2026-01-01T00:00:00.500000Z"}', "json": '{"a":[1,null]}', "geography": "POINT(1 2)",
-        "interval": "0-1 2 3:4:5", "string": 'é🎉"\\', "changed": datetime(2026, 1, 1, tzinfo=timezone.utc),
+        "interval": "0-1 2 3:4:5", "string": 'é🎉"\\', "changed": datetime(2026, 1, 1, tzinfo=UTC),
     }  # fmt: skip
     assert (second["array"], second["json"], second["string"], second["numeric"]) == ("[]", "null", None, Decimal("0.14"))
 
@@ -73,7 +73,7 @@ def test_both_ways_give_the_same_rows() -> None:
 def test_no_rows(server: Server, *, rest: bool) -> None:
     """A window without rows yields nothing, over both ways."""
     with opened(server, rest=rest) as warehouse:
-        assert list(warehouse.batches(window(warehouse, upper=datetime(2020, 1, 1, tzinfo=timezone.utc)))) == []
+        assert list(warehouse.batches(window(warehouse, upper=datetime(2020, 1, 1, tzinfo=UTC)))) == []
 
 
 def test_without_the_right_to_sessions_rows_come_over_rest(server: Server) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.consents import send_consent
 from klaviyo_sync.sandbox import Sandbox, serve
 
-FIRST = datetime(2026, 1, 1, tzinfo=timezone.utc)
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 CHANNELS: tuple[Channel, ...] = ("email_marketing", "sms_marketing")
 CONSENT = Consent(email_marketing="e", sms_marketing="s")  # type: ignore[arg-type]
 

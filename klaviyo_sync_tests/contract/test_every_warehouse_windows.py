@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from zoneinfo import ZoneInfo
 
@@ -39,7 +39,7 @@ def test_a_column_without_a_zone_is_in_the_one_that_the_sync_names(place: Place,
     dataset = make_table(place, people, {"id": "text", "changed": "wall"}, rows)
     assert taken(place, sync_of(dataset), "2026-01-01", JANUARY_2).ids == {"2026-01-01": [], JANUARY_2: ["berlin", "noon"]}
     berlin = sync_of(dataset, modified_at={"column": "changed", "timezone": "Europe/Berlin"})
-    midnight = datetime(2026, 1, 2, tzinfo=timezone.utc)
+    midnight = datetime(2026, 1, 2, tzinfo=UTC)
     hours = [Window("before", midnight - timedelta(hours=1), midnight), Window("after", midnight, midnight + timedelta(days=1))]
     assert taken_by(place, berlin, hours).ids == {"before": ["berlin"], "after": ["noon"]}
 
@@ -53,7 +53,7 @@ def test_every_row_has_one_window_over_clock_changes(place: Place, people: str, 
     rows = [(f"{number:02}", str(midnight + timedelta(minutes=30 * number))) for number in range(10)]
     dataset = make_table(place, people, {"id": "text", "changed": kind}, rows)
     sync = sync_of(dataset, modified_at={"column": "changed", "timezone": zone.key}, frequency="every_15_minutes", start="2025-01-01")
-    begin = (midnight.replace(tzinfo=zone) if kind == "wall" else midnight.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
+    begin = (midnight.replace(tzinfo=zone) if kind == "wall" else midnight.replace(tzinfo=UTC)).astimezone(UTC)
     windows = quarters(begin, 4 * 6)
     together = taken_by(place, sync, windows).ids
     assert sorted(chain(*together.values())) == [name for name, _ in rows]

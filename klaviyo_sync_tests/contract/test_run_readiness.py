@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from scripted_klaviyo import Asked, Says, quick, serving
 from klaviyo_sync.core.errors import ConfigError, Unavailable
 from klaviyo_sync.klaviyo.jobs import prepare
 
-NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 def prepared(*open_jobs: dict[str, Any], ends_after: int = 10**9) -> Any:

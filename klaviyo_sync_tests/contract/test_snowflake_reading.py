@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -80,7 +80,7 @@ def test_moments_of_the_session_and_none(server: Server) -> None:
     """TIMESTAMP_LTZ arrives as the moment it is, from before 1970 too, and NULL as NULL."""
     with opened(server) as warehouse:
         found = rows(warehouse).column("local").slice(0, 3).to_pylist()
-    assert found == [None, datetime(1970, 1, 1, 0, 0, 0, 250_000, timezone.utc), datetime(1970, 1, 1, 0, 0, 1, 250_000, timezone.utc)]
+    assert found == [None, datetime(1970, 1, 1, 0, 0, 0, 250_000, UTC), datetime(1970, 1, 1, 0, 0, 1, 250_000, UTC)]
 
 
 @pytest.mark.parametrize("declared", ["TIMESTAMP_LTZ", "TIMESTAMP_TZ", "TIMESTAMP_NTZ", "DATE"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import orjson
@@ -21,7 +21,7 @@ from klaviyo_sync.source import Source, open_source
 from klaviyo_sync.sync_window import profiles
 from klaviyo_sync.warehouses import connect
 
-NOW = datetime(2026, 6, 1, tzinfo=timezone.utc)
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 class Taken(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from klaviyo_sync.engine import engine
 from klaviyo_sync.source import Source, open_source
 from klaviyo_sync.warehouses.duckdb import DuckDBWarehouse
 
-NOW = datetime(2026, 6, 1, tzinfo=timezone.utc)
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 Opens = Callable[..., Source]
 
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,8 @@ from klaviyo_sync.source import open_source
 from klaviyo_sync.warehouses.duckdb import DuckDBWarehouse
 
 CASES = Path(__file__).parent.parent / "cases"
-NOW = datetime(2026, 6, 1, tzinfo=timezone.utc)
-FIRST = datetime(2026, 1, 1, tzinfo=timezone.utc)
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 MODIFIED, NAME = "row modified at", "row name"
 
 
@@ -99,7 +99,7 @@ def sync_of(case: Mapping[str, Any]) -> Sync:
             "name": "case",
             "connection": "local",
             **({"query": case["query"]} if "query" in case else {"dataset": "people"}),
-            "modified_at": {"column": MODIFIED, "timezone": case.get("timezone", "UTC")},
+            "modified_at": {"column": MODIFIED, **({"timezone": case["timezone"]} if "timezone" in case else {})},
             "frequency": "daily",
             "start": "2026-01-01",
             "profile": profile,

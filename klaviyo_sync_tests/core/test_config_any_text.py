@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +17,7 @@ from klaviyo_sync.config import Project, load
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.sync import Sync
 
-NOW = datetime(2026, 6, 1, tzinfo=timezone.utc)
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 PROJECT = """
 klaviyo:
   api_key: {env: KLAVIYO_API_KEY}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from klaviyo_sync.config import DuckDBConnection, Secret, SnowflakeConnection, l
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.sync import Sync
 
-NOW = datetime(2026, 6, 1, tzinfo=timezone.utc)
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 PROJECT = """
 klaviyo:
   api_key: {env: KLAVIYO_API_KEY}
@@ -136,8 +136,8 @@ def test_anchors_may_be_used(folder: Path) -> None:
         ("2026-01-31", datetime(2026, 1, 31)),  # noqa: DTZ001 - wall time
         ("2026-01-31T06:30", datetime(2026, 1, 31, 6, 30)),  # noqa: DTZ001 - wall time
         ("2026-01-31 06:30:15", datetime(2026, 1, 31, 6, 30, 15)),  # noqa: DTZ001 - wall time
-        ("2026-01-31T06:30:00Z", datetime(2026, 1, 31, 6, 30, tzinfo=timezone.utc)),
-        ("2026-01-31T06:30+01:00", datetime(2026, 1, 31, 5, 30, tzinfo=timezone.utc)),
+        ("2026-01-31T06:30:00Z", datetime(2026, 1, 31, 6, 30, tzinfo=UTC)),
+        ("2026-01-31T06:30+01:00", datetime(2026, 1, 31, 5, 30, tzinfo=UTC)),
     ],
 )
 def test_starts(folder: Path, written: str, moment: datetime) -> None:

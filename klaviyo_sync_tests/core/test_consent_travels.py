@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import duckdb
 import numpy as np
@@ -23,7 +23,7 @@ from klaviyo_sync.core.query import Column
 from klaviyo_sync.core.reading import Rows
 from klaviyo_sync.core.sync import Sync
 
-NOW = datetime(2026, 6, 1, tzinfo=timezone.utc)
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 SYNC = Sync.model_validate(
     {
         "name": "members",

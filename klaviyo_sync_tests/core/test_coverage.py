@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +12,7 @@ from klaviyo_sync.core.windows import Window
 
 MOMENTS = st.integers(0, 40)
 SPANS = st.lists(st.tuples(MOMENTS | st.just(BEGINNING), MOMENTS).map(lambda ends: Span(*map(float, ends))), max_size=12)
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def moments(span: Span) -> set[int]:

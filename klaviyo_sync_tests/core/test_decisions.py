@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import get_args
 
@@ -26,7 +26,7 @@ from klaviyo_sync.core.decisions import (
     rule,
 )
 
-AT = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
+AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 # Undated statements. Status across: SUBSCRIBED, UNSUBSCRIBED, NEVER_SUBSCRIBED, unknown. No date of Klaviyo's plays a part.
@@ -140,6 +140,8 @@ def test_suppressions(reasons: tuple[str, ...], hold: Hold) -> None:
         (Statement("subscribe", AT), Present("UNSUBSCRIBED", AT + DAY), "newer"),
         (Statement("subscribe", AT + timedelta(milliseconds=500)), Present("UNSUBSCRIBED", AT), "same"),
         (Statement("subscribe", AT + timedelta(seconds=1)), Present("UNSUBSCRIBED", AT), "older"),
+        (Statement("subscribe", AT, zoneless=True), Present("UNSUBSCRIBED", AT - timedelta(hours=13)), "newer"),
+        (Statement("subscribe", AT, zoneless=True), Present("UNSUBSCRIBED", AT - timedelta(hours=15)), "older"),
         (Statement("unsubscribe", AT - timedelta(milliseconds=500)), Present("SUBSCRIBED", AT), "same"),
         (Statement("subscribe", AT), Present("UNSUBSCRIBED"), "undated"),
         (Statement("subscribe", AT), Present("SUBSCRIBED", AT + DAY), "undated"),

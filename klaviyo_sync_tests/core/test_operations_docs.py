@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -42,7 +42,7 @@ WHO = {
     "SlotTakenError": ("nobody", "by the next tick"),
     "Unavailable": ("nobody", "tried again twice inside the run, after about 30 and 60 seconds, then by the next tick"),
 }
-DAY = datetime(2026, 1, 1, tzinfo=timezone.utc)
+DAY = datetime(2026, 1, 1, tzinfo=UTC)
 SYNC = Sync.model_validate(
     {
         "name": "people",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from query_place import Opens
 
-IN_A_MINUTE = datetime.now(timezone.utc) + timedelta(minutes=1)
-LONG_AGO = datetime(2026, 1, 1, tzinfo=timezone.utc)
+IN_A_MINUTE = datetime.now(UTC) + timedelta(minutes=1)
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 ROWS = "CREATE TABLE rows AS SELECT range::VARCHAR AS id, TIMESTAMP '2026-01-02' AS written FROM range(3);"
 
 

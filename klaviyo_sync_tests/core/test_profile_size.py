@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import numpy as np
 import orjson
@@ -22,7 +22,7 @@ from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.engine import engine
 from klaviyo_sync.sandbox.jobs import size
 
-NOW = datetime(2026, 5, 10, tzinfo=timezone.utc)
+NOW = datetime(2026, 5, 10, tzinfo=UTC)
 KILOBYTES = 100
 SYNC = Sync.model_validate(
     {

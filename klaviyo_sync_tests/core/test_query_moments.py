@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -83,7 +83,7 @@ def test_every_row_has_one_window_over_clock_changes(opens: Opens) -> None:
         moments = f"TIMESTAMP '{day:%Y-%m-%d}' + to_minutes(n * 30) AS changed"
         rows = f"CREATE TABLE people AS SELECT n::VARCHAR AS id, {moments} FROM range(10) AS _(n)"
         source = opens(rows, modified_at={"column": "changed", "timezone": zone.key}, frequency="every_15_minutes", start="2025-01-01")
-        begin = day.astimezone(timezone.utc)
+        begin = day.astimezone(UTC)
         windows = [Window(str(n), begin + timedelta(minutes=15 * n), begin + timedelta(minutes=15 * n + 15)) for n in range(4 * 6)]
         together = taken_by(source, windows)
         assert sorted(name for names in together.values() for name in names) == [str(n) for n in range(10)]
@@ -118,7 +118,7 @@ def test_counted_again_over_clock_changes(opens: Opens) -> None:
         for overlap in ("0m", "20m"):
             changes = {"frequency": "every_15_minutes", "start": "2025-01-01", "overlap": overlap}
             source = opens(rows, modified_at={"column": "changed", "timezone": zone.key}, **changes)
-            begin = day.astimezone(timezone.utc)
+            begin = day.astimezone(UTC)
             windows = [Window(str(n), begin + timedelta(minutes=15 * n), begin + timedelta(minutes=15 * n + 15)) for n in range(4 * 6)]
             tally = Tally(windows)
             with engine() as connection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from klaviyo_sync.config import Project, load
 from klaviyo_sync.core.errors import ConfigError
 
-NOW = datetime(2026, 6, 1, tzinfo=timezone.utc)
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 PROJECT = "klaviyo: {api_key: {env: KEY}}\nconnections: {local: {type: duckdb, path: w.duckdb}}\n"
 SYNC = "connection: local\ndataset: people\nmodified_at: changed\nfrequency: daily\nstart: 2026-01-01\nprofile: {email: mail}\n"
 

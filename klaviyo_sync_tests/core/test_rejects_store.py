@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from klaviyo_sync.core.errors import ConfigError, KlaviyoSyncError, Refused, Una
 from klaviyo_sync.rejects import Rejects
 from klaviyo_sync.rejects_store import Store
 
-NOW = datetime(2026, 6, 1, tzinfo=timezone.utc)
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 class HttpError(Exception):

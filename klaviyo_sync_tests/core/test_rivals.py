@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from itertools import pairwise
 from operator import add
@@ -31,7 +31,7 @@ from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window
 from klaviyo_sync.engine import engine
 
-BEGIN = datetime(2026, 1, 1, tzinfo=timezone.utc)
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 WINDOWS = [Window(str(n), BEGIN + n * HOUR, BEGIN + (n + 1) * HOUR) for n in range(3)]
 SYNC = Sync.model_validate(
@@ -194,16 +194,16 @@ ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Ame
 @settings(deadline=None)
 def test_bounds_never_go_back(zone: ZoneInfo, moments: list[datetime]) -> None:
     """As moments go on, the wall-clock bound never goes back."""
-    bounds = [wall_clock_bound(moment.replace(tzinfo=timezone.utc), zone) for moment in sorted(moments)]
+    bounds = [wall_clock_bound(moment.replace(tzinfo=UTC), zone) for moment in sorted(moments)]
     assert all(before <= after for before, after in pairwise(bounds))
 
 
 CLOCK_CHANGES = [
-    ("Europe/Berlin", datetime(2026, 3, 29, tzinfo=timezone.utc)),
-    ("Europe/Berlin", datetime(2026, 10, 24, 23, tzinfo=timezone.utc)),
-    ("America/New_York", datetime(2026, 11, 1, 4, tzinfo=timezone.utc)),
-    ("Australia/Lord_Howe", datetime(2026, 4, 4, 13, tzinfo=timezone.utc)),
-    ("America/Havana", datetime(2026, 11, 1, 3, tzinfo=timezone.utc)),
+    ("Europe/Berlin", datetime(2026, 3, 29, tzinfo=UTC)),
+    ("Europe/Berlin", datetime(2026, 10, 24, 23, tzinfo=UTC)),
+    ("America/New_York", datetime(2026, 11, 1, 4, tzinfo=UTC)),
+    ("Australia/Lord_Howe", datetime(2026, 4, 4, 13, tzinfo=UTC)),
+    ("America/Havana", datetime(2026, 11, 1, 3, tzinfo=UTC)),
 ]
 
 

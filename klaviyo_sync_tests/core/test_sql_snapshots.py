@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +32,7 @@ from klaviyo_sync.core.recounting import recount
 from klaviyo_sync.core.sync import Sync
 
 TEXTS = Path(__file__).parent.parent / "cases" / "sql"
-LOWER, UPPER = datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 1, 2, tzinfo=timezone.utc)
+LOWER, UPPER = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
 
 
 class Shape(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from fractions import Fraction
 
 import pytest
@@ -15,7 +15,7 @@ from klaviyo_sync.core.errors import ConfigError, HaltedError
 from klaviyo_sync.core.stopping import Changes, Reason, Stop, just_before, reasons_to_stop
 from klaviyo_sync.core.tolerance import UNLIMITED, StopAbove
 
-DAY = datetime(2026, 1, 1, tzinfo=timezone.utc)
+DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def changes(rows: int, *, rejected: int = 0, subscribe: int = 0, unsubscribe: int = 0, imported: int = 0, cleared: int = 0) -> Changes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -40,8 +40,8 @@ def test_defaults() -> None:
 def test_a_start_is_wall_time_in_the_zone_of_the_windows() -> None:
     """A start without a zone is wall time; one with a zone is converted."""
     berlin = {"column": "updated_at", "timezone": "Europe/Berlin"}
-    assert Sync.model_validate(MEMBERS | {"modified_at": berlin}).starts_at == datetime(2025, 12, 31, 23, tzinfo=timezone.utc)
-    moment = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+    assert Sync.model_validate(MEMBERS | {"modified_at": berlin}).starts_at == datetime(2025, 12, 31, 23, tzinfo=UTC)
+    moment = datetime(2026, 1, 1, 12, tzinfo=UTC)
     sync = Sync.model_validate(MEMBERS | {"modified_at": berlin, "start": moment})
     assert (sync.starts_at, sync.starts_at.tzinfo) == (moment, ZoneInfo("Europe/Berlin"))
 
@@ -89,7 +89,7 @@ def test_consent_needs_its_identifier(channel: str) -> None:
 def test_a_timestamp_alone_is_consent() -> None:
     """A channel may name a timestamp only, as in Klaviyo's file uploads."""
     consent = Consent.model_validate({"sms_marketing": {"timestamp": "at"}})
-    assert [(field.column, field.timestamp) for field in consent.channels().values()] == [(None, "at")]
+    assert [(field.column, field.date_column) for field in consent.channels().values()] == [(None, "at")]
 
 
 @given(count=st.integers(0, 10_000), unit=st.sampled_from("smh"))

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
@@ -78,7 +78,7 @@ def test_the_frequencies_are_dagsters(rate: str, zone: str) -> None:
     if (rate, zone) == ("hourly", "Australia/Lord_Howe"):
         return  # refused: see below
     days = 210 if rate in ("every_15_minutes", "hourly") else 900
-    same_as_dagsters(sync_of(rate, datetime(2024, 9, 20), zone), datetime(2024, 9, 20, 5, 7, tzinfo=timezone.utc) + timedelta(days=days))
+    same_as_dagsters(sync_of(rate, datetime(2024, 9, 20), zone), datetime(2024, 9, 20, 5, 7, tzinfo=UTC) + timedelta(days=days))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_the_frequencies_are_dagsters(rate: str, zone: str) -> None:
 )
 def test_cron_strings_are_dagsters(cron: str, zone: str) -> None:
     """Windows of a cron string have Dagster's keys and instants, also where clocks change at midnight."""
-    same_as_dagsters(sync_of(cron, datetime(2024, 9, 20, 4, 5), zone), datetime(2025, 4, 20, tzinfo=timezone.utc))
+    same_as_dagsters(sync_of(cron, datetime(2024, 9, 20, 4, 5), zone), datetime(2025, 4, 20, tzinfo=UTC))
 
 
 @given(
@@ -106,7 +106,7 @@ def test_cron_strings_are_dagsters(cron: str, zone: str) -> None:
 @settings(max_examples=examples(40), deadline=None)
 def test_any_start_is_dagsters(zone: str, rate: str, start: datetime, days: int) -> None:
     """Wherever windows start, on a tick or off it, they are Dagster's."""
-    same_as_dagsters(sync_of(rate, start, zone), start.replace(tzinfo=timezone.utc) + timedelta(days=days))
+    same_as_dagsters(sync_of(rate, start, zone), start.replace(tzinfo=UTC) + timedelta(days=days))
 
 
 @given(
@@ -117,7 +117,7 @@ def test_any_start_is_dagsters(zone: str, rate: str, start: datetime, days: int)
 @settings(max_examples=examples(40), deadline=None)
 def test_windows_touch(zone: str, rate: str, start: datetime) -> None:
     """The end of a window is the start of the next: no gap, no overlap, no empty window, no key twice."""
-    found = list(islice(windows(sync_of(rate, start, zone), datetime(2030, 1, 1, tzinfo=timezone.utc)), 300))
+    found = list(islice(windows(sync_of(rate, start, zone), datetime(2030, 1, 1, tzinfo=UTC)), 300))
     assert all(before.end == after.start for before, after in pairwise(found))
     assert all(one.start.timestamp() < one.end.timestamp() for one in found)
     assert len({one.key for one in found}) == len(found)
@@ -133,36 +133,36 @@ def test_windows_touch(zone: str, rate: str, start: datetime) -> None:
 def test_a_key_finds_its_window(zone: str, rate: str, start: datetime) -> None:
     """Every window is found again by its key, also in a repeated hour."""
     sync = sync_of(rate, start, zone)
-    for found in islice(windows(sync, datetime(2030, 1, 1, tzinfo=timezone.utc)), 100):
+    for found in islice(windows(sync, datetime(2030, 1, 1, tzinfo=UTC)), 100):
         assert window(sync, found.key) == found
 
 
 def test_the_repeated_hour_has_two_windows() -> None:
     """On the day when clocks go back, the second pass of the hour has a window of its own, named with its offset."""
     sync = sync_of("hourly", datetime(2026, 11, 1), "America/New_York")
-    found = list(windows(sync, datetime(2026, 11, 1, 8, tzinfo=timezone.utc)))
+    found = list(windows(sync, datetime(2026, 11, 1, 8, tzinfo=UTC)))
     assert [one.key for one in found] == ["2026-11-01-00:00", "2026-11-01-01:00", "2026-11-01-01:00-0500", "2026-11-01-02:00"]
     assert {one.end.timestamp() - one.start.timestamp() for one in found} == {3600}
 
 
 def test_a_start_off_a_tick_waits_for_the_next_one() -> None:
     """The first window begins at the first tick at or after `start`."""
-    first = next(windows(sync_of("weekly", datetime(2026, 11, 4), "UTC"), datetime(2027, 1, 1, tzinfo=timezone.utc)))
+    first = next(windows(sync_of("weekly", datetime(2026, 11, 4), "UTC"), datetime(2027, 1, 1, tzinfo=UTC)))
     assert (first.key, first.first) == ("2026-11-09", True)
 
 
 def test_a_start_with_a_zone_is_an_instant() -> None:
     """A `start` with a zone is converted to the zone of the windows."""
-    sync = sync_of("hourly", datetime(2026, 1, 1, tzinfo=timezone.utc), "Asia/Tokyo")
-    first = next(windows(sync, datetime(2026, 2, 1, tzinfo=timezone.utc)))
+    sync = sync_of("hourly", datetime(2026, 1, 1, tzinfo=UTC), "Asia/Tokyo")
+    first = next(windows(sync, datetime(2026, 2, 1, tzinfo=UTC)))
     assert (first.key, first.start.tzinfo) == ("2026-01-01-09:00", ZoneInfo("Asia/Tokyo"))
 
 
 def test_only_closed_windows_are_listed() -> None:
     """A window is listed from the moment of its end on."""
     sync = sync_of("daily", datetime(2026, 1, 1), "UTC")
-    assert [one.key for one in windows(sync, datetime(2026, 1, 2, tzinfo=timezone.utc))] == ["2026-01-01"]
-    assert list(windows(sync, datetime(2026, 1, 1, 23, 59, tzinfo=timezone.utc))) == []
+    assert [one.key for one in windows(sync, datetime(2026, 1, 2, tzinfo=UTC))] == ["2026-01-01"]
+    assert list(windows(sync, datetime(2026, 1, 1, 23, 59, tzinfo=UTC))) == []
 
 
 @pytest.mark.parametrize(

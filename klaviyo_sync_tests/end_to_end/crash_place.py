@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import duckdb
 from klaviyo_sync.sandbox import Sandbox, serve
 
 WORKER = Path(__file__).parent / "crash_worker.py"
-FIRST = datetime(2026, 1, 1, tzinfo=timezone.utc)
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 SYNC = """
 connection: local
 dataset: people

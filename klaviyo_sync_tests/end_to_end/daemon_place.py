@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -101,7 +101,7 @@ class DaemonPlace:
 @contextmanager
 def daemon_place(folder: Path, hours: int, **options: object) -> Iterator[DaemonPlace]:
     """A place whose rows began so many whole hours ago, one a minute. `options` are the sandbox's."""
-    start = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours)
+    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours)
     (folder / "syncs").mkdir(parents=True)
     (folder / "klaviyo_sync.yaml").write_text(
         "klaviyo: {api_key: {env: KLAVIYO_API_KEY}, base_url: {env: KLAVIYO_BASE_URL}}\n"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from klaviyo_sync.rejects import Rejects
 from klaviyo_sync.sandbox import Sandbox, serve
 from klaviyo_sync.sync_window import Report, sync_windows
 
-NOW = datetime(2026, 1, 4, 6, tzinfo=timezone.utc)
+NOW = datetime(2026, 1, 4, 6, tzinfo=UTC)
 DAYS = ("2026-01-01", "2026-01-02", "2026-01-03")
 PER_BATCH = 8
 SPEED = 10_000.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from klaviyo_sync.sandbox import Sandbox
 from klaviyo_sync.sync_window import Report, sync_windows
 from klaviyo_sync.warehouses.duckdb import DuckDBWarehouse
 
-NOW = datetime(2026, 1, 20, tzinfo=timezone.utc)
+NOW = datetime(2026, 1, 20, tzinfo=UTC)
 SYNC: dict[str, Any] = {
     "name": "members",
     "connection": "local",

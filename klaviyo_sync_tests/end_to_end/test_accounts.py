@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -21,7 +21,7 @@ from klaviyo_sync.sandbox import Sandbox, serve
 from klaviyo_sync.sync_window import Report, sync_windows
 from klaviyo_sync.warehouses.duckdb import DuckDBWarehouse
 
-NOW = datetime(2026, 1, 10, tzinfo=timezone.utc)
+NOW = datetime(2026, 1, 10, tzinfo=UTC)
 SYNC = """
 connection: local
 dataset: members

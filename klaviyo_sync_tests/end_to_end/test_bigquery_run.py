@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
@@ -55,7 +55,7 @@ class Place:
     def run(self) -> Result:
         """Runs the window that holds all rows."""
         warehouse = connect(BigQueryConnection.model_validate({"name": "bigquery", **self.server.connection()}), "klaviyo_sync members")
-        now, chosen = datetime(2026, 1, 10, tzinfo=timezone.utc), window(SYNC, "2026-01-02")
+        now, chosen = datetime(2026, 1, 10, tzinfo=UTC), window(SYNC, "2026-01-02")
         try:
             with Klaviyo("pk_x", self.url, limits=LIMITS.scaled(1e6)) as klaviyo:
                 report = sync_windows(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from klaviyo_sync.preview_window import preview_window
 from klaviyo_sync.sandbox import Sandbox, serve
 from klaviyo_sync.warehouses.duckdb import DuckDBWarehouse
 
-NOW = datetime(2026, 1, 10, tzinfo=timezone.utc)
+NOW = datetime(2026, 1, 10, tzinfo=UTC)
 FIRST, SECOND = "2026-01-01", "2026-01-02"
 SYNC: dict[str, Any] = {
     "name": "members",

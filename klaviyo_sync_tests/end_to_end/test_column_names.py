@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from run_place import RunPlace
 from klaviyo_sync.sandbox import Sandbox, serve
 
 KEY = "2026-05-02"
-NOW = datetime(2026, 5, 10, 12, tzinfo=timezone.utc)
+NOW = datetime(2026, 5, 10, 12, tzinfo=UTC)
 SYNC: dict[str, Any] = {
     "name": "members",
     "connection": "local",

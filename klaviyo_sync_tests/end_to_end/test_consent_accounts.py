@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from klaviyo_sync.core.consent_counts import ConsentCounts
 from klaviyo_sync.core.result import Result
 from klaviyo_sync.core.sync import Channel
 
-NOW = datetime(2026, 12, 10, 12, tzinfo=timezone.utc)
+NOW = datetime(2026, 12, 10, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SINGLE, DOUBLE = "VRgFBd", "Y6nRLr"
 

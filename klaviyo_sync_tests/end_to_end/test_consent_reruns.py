@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from consent_place import Place, day, mail, phone, placed
 from klaviyo_sync.core.sync import CHANNELS, Channel
 from klaviyo_sync.sandbox import Sandbox
 
-NOW = datetime(2026, 12, 10, 12, tzinfo=timezone.utc)
+NOW = datetime(2026, 12, 10, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 EMAIL: Channel = "email_marketing"
 CONSENT_CALLS = ("bulk_subscribe_profiles", "bulk_unsubscribe_profiles")
@@ -153,10 +153,10 @@ def lives() -> Iterator[Life]:
 
 def moment(month: int) -> datetime:
     """Noon of the fifth of a month."""
-    return datetime(2026, month, 5, 12, tzinfo=timezone.utc)
+    return datetime(2026, month, 5, 12, tzinfo=UTC)
 
 
-MONTHS = [day(datetime(2026, month, 1, tzinfo=timezone.utc)) for month in range(1, 12)]
+MONTHS = [day(datetime(2026, month, 1, tzinfo=UTC)) for month in range(1, 12)]
 
 
 @pytest.mark.parametrize("runs", [[MONTHS], [[month] for month in MONTHS[::-2]] + [MONTHS]], ids=["at once", "newest first, then all"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from klaviyo_sync.core.errors import ConfigError, HaltedError
 from klaviyo_sync.sandbox import Sandbox, serve
 from klaviyo_sync.sync_window import Report
 
-NOW = datetime(2026, 1, 10, tzinfo=timezone.utc)
+NOW = datetime(2026, 1, 10, tzinfo=UTC)
 FIRST, SECOND = "2026-01-01", "2026-01-02"
 SYNC: dict[str, Any] = {
     "name": "members",

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import duckdb
 import pytest
 from consent_place import SCHEMA, Place, placed
 
-NOW = datetime(2026, 12, 10, 12, tzinfo=timezone.utc)
+NOW = datetime(2026, 12, 10, 12, tzinfo=UTC)
 ROOM = 100_000_000  # bytes; a kilobyte for each further person would be 90 MB, and Python objects take more
 CHILD = """
 import json, resource, sys

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -13,7 +13,7 @@ import pytest
 
 from klaviyo_sync.demo.warehouse import OPTED_OUT, build
 
-NOW = datetime(2026, 11, 24, 11, tzinfo=timezone.utc)
+NOW = datetime(2026, 11, 24, 11, tzinfo=UTC)
 RESERVED = re.compile(r"(example\.(com|org|net)|[a-z]+\.example)", re.IGNORECASE)
 DATASETS = {
     "crm.contacts": "updated_at",
@@ -122,9 +122,7 @@ def test_windows_of_the_last_days_hold_rows(sample: duckdb.DuckDBPyConnection, d
     hours = column(
         sample, f"SELECT DISTINCT date_trunc('hour', {moment}::TIMESTAMPTZ) FROM {dataset} WHERE {moment}::TIMESTAMPTZ <= '{NOW}'"
     )
-    assert {NOW - timedelta(hours=age) for age in range(1, 73)} <= {
-        hour.astimezone(timezone.utc) for hour in hours if isinstance(hour, datetime)
-    }
+    assert {NOW - timedelta(hours=age) for age in range(1, 73)} <= {hour.astimezone(UTC) for hour in hours if isinstance(hour, datetime)}
     older = column(sample, f"SELECT avg(({moment}::TIMESTAMPTZ < '{NOW - timedelta(days=3)}')::INTEGER) FROM {dataset}")[0]
     assert isinstance(older, float)
     assert older > 0.6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from run_place import RunPlace
 
 from klaviyo_sync.sandbox import Sandbox, serve
 
-NOW = datetime(2026, 1, 3, 12, tzinfo=timezone.utc)
+NOW = datetime(2026, 1, 3, 12, tzinfo=UTC)
 SYNC = {
     "name": "members",
     "connection": "local",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ SYNC = {
     "start": "2024-03-04",
     "profile": {"external_id": "id"},
 }
-NOW = datetime(2024, 3, 4, 4, 30, tzinfo=timezone.utc)
+NOW = datetime(2024, 3, 4, 4, 30, tzinfo=UTC)
 WINDOWS = [f"2024-03-04-0{hour}:00" for hour in range(4)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from klaviyo_sync.rejects import Rejects
 from klaviyo_sync.rejects_store import PAUSES, Store
 from klaviyo_sync.sandbox import Sandbox, serve
 
-NOW = datetime(2026, 1, 10, tzinfo=timezone.utc)
+NOW = datetime(2026, 1, 10, tzinfo=UTC)
 DAY = "2026-01-02"
 SYNC = {
     "name": "members",
@@ -106,8 +106,8 @@ def test_old_files_in_s3_are_removed(s3: S3) -> None:
     for name in ("2020-01-01.csv", "notes.csv"):
         (UPath("s3://acme/rejects/members") / name).write_text("row\n", encoding="utf-8")
     store = Store("s3://acme/rejects")
-    assert store.remove_older(store.path / "members", datetime.now(timezone.utc) - timedelta(days=1)) == 0
-    assert store.remove_older(store.path / "members", datetime.now(timezone.utc) + timedelta(days=1)) == 1
+    assert store.remove_older(store.path / "members", datetime.now(UTC) - timedelta(days=1)) == 0
+    assert store.remove_older(store.path / "members", datetime.now(UTC) + timedelta(days=1)) == 1
     assert [path.name for path in (store.path / "members").iterdir()] == ["notes.csv"]
 
 

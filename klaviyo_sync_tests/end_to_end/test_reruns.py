@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,7 +21,7 @@ from klaviyo_sync.sandbox import Sandbox, serve
 from klaviyo_sync.sync_window import Report, sync_windows
 from klaviyo_sync.warehouses.duckdb import DuckDBWarehouse
 
-START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+START = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = START + timedelta(days=6)
 SYNC: dict[str, Any] = {
     "name": "history",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -41,7 +41,7 @@ def test_the_only_issue_of_a_window(tmp_path: Path, row: str, kind: IssueKind, r
         WHERE email <> ''
     """
     with serve(box) as server:
-        place = RunPlace(tmp_path, box, server.url, sync=sync, table=table, now=datetime(2026, 1, 10, tzinfo=timezone.utc))
+        place = RunPlace(tmp_path, box, server.url, sync=sync, table=table, now=datetime(2026, 1, 10, tzinfo=UTC))
         result = place.report(DAY).results[DAY]
     good = int("ok@" in beside)
     assert (result.read, result.imported, result.rejected) == (rejected + good, good, rejected)

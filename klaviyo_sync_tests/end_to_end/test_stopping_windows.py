@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def test_a_stopped_window_and_its_neighbours(place: StopPlace) -> None:
     assert {name: (stop.text, stop.waiting, stop.sent) for name, stop in stopped.items()} == {
         key(2): ("720 of 1,200 rows newly unsubscribe for email_marketing, and stop_above.unsubscribes is 50%", 720, 0)
     }
-    assert stopped[key(2)].since == datetime(2026, 1, 3, tzinfo=timezone.utc)
+    assert stopped[key(2)].since == datetime(2026, 1, 3, tzinfo=UTC)
     assert [place.imported(day) for day in (1, 2, 3)] == [1_200, 0, 1_200]
     assert [place.unsubscribed(day, 12) for day in (1, 2, 3)] == [10, 0, 10]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from run_place import RunPlace
 from klaviyo_sync.sandbox import Sandbox, serve
 from klaviyo_sync.sync_window import Report
 
-NOW = datetime(2026, 1, 10, tzinfo=timezone.utc)
+NOW = datetime(2026, 1, 10, tzinfo=UTC)
 DAY = "2026-01-02"
 PARTS = ("read", "imported", "superseded", "rejected", "refused", "failed", "unknown")
 SYNC: dict[str, Any] = {

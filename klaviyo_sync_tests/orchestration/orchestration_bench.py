@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -25,7 +25,7 @@ from klaviyo_sync.orchestration.schedules import asked_for
 from klaviyo_sync.sync_window import Report
 
 KEY = dg.AssetKey(["klaviyo", "loyalty"])
-NOW = datetime(2024, 3, 4, 6, 10, tzinfo=timezone.utc)
+NOW = datetime(2024, 3, 4, 6, 10, tzinfo=UTC)
 LOYALTY: dict[str, Any] = {
     "connection": "local",
     "dataset": "analytics.loyalty_members",

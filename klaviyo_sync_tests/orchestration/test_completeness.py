@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from orchestration_bench import Bench, Imports
 
@@ -34,7 +34,7 @@ def test_complete_is_green_and_runs_alone(bench_of: Callable[..., Bench]) -> Non
 
 def test_a_window_waits_for_settle(bench_of: Callable[..., Bench]) -> None:
     """A window that closed less than `settle` ago is not missing yet."""
-    bench = bench_of(now=datetime(2024, 3, 4, 6, 4, tzinfo=timezone.utc))
+    bench = bench_of(now=datetime(2024, 3, 4, 6, 4, tzinfo=UTC))
     bench.run(FIRST, "2024-03-04-04:00")
     assert bench.checks("completeness") == {None: (True, "WARN")}
 

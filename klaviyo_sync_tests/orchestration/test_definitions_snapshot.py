@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ SYNCS: dict[str, dict[str, Any]] = {
 
 def test_definitions_snapshot(project_of: Callable[..., Project], imports: Imports) -> None:
     """Asset keys, lineage, checks, partitions, columns, jobs, schedules, resources and the pool are as committed."""
-    importing = Importing(imports, lambda: Rejects("rejects"), clock=lambda: datetime(2024, 3, 4, tzinfo=timezone.utc))
+    importing = Importing(imports, lambda: Rejects("rejects"), clock=lambda: datetime(2024, 3, 4, tzinfo=UTC))
     defs = build_definitions(project_of(**SYNCS), importing, ENVIRON)
     dg.Definitions.validate_loadable(defs)
     found = json.dumps(described(defs), indent=1, ensure_ascii=False) + "\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -16,7 +16,7 @@ from klaviyo_sync.core.result import Result
 from klaviyo_sync.orchestration.partitions import partitions
 from klaviyo_sync.orchestration.schedules import asked_for
 
-TICK = datetime(2024, 3, 4, 6, 5, tzinfo=timezone.utc)
+TICK = datetime(2024, 3, 4, 6, 5, tzinfo=UTC)
 
 
 def hour(number: int) -> str:
@@ -112,7 +112,7 @@ def test_catch_up_bounds_how_far_a_tick_looks(bench_of: Callable[..., Bench]) ->
 def test_long_windows_are_found_inside_a_short_catch_up(bench_of: Callable[..., Bench]) -> None:
     """What counts is when a window ended: a month that began before `catch_up` is still asked for."""
     bench = bench_of(frequency="monthly", start="2023-01-01", catch_up="7d")
-    assert bench.tick(datetime(2024, 3, 1, 0, 5, tzinfo=timezone.utc)) == ["2024-02-01"]
+    assert bench.tick(datetime(2024, 3, 1, 0, 5, tzinfo=UTC)) == ["2024-02-01"]
 
 
 def test_a_tick_is_bounded(bench_of: Callable[..., Bench]) -> None:
@@ -135,14 +135,14 @@ def test_settle_beyond_the_frequency(bench_of: Callable[..., Bench]) -> None:
     bench = bench_of(frequency="daily", start="2024-03-01", settle="26h")
     schedule = bench.defs.resolve_schedule_def("klaviyo_loyalty")
     assert schedule.cron_schedule == "0 2 * * *"
-    assert bench.tick(datetime(2024, 3, 3, 2, 0, tzinfo=timezone.utc)) == ["2024-03-01"]
+    assert bench.tick(datetime(2024, 3, 3, 2, 0, tzinfo=UTC)) == ["2024-03-01"]
 
 
 def test_every_hour_of_a_night_that_is_an_hour_longer(bench_of: Callable[..., Bench]) -> None:
     """When clocks go back, the repeated hour is a window of its own, and each is asked for."""
     zone = "America/New_York"
     bench = bench_of(start="2024-11-03", modified_at={"column": "updated_at", "timezone": zone})
-    ticks = [datetime(2024, 11, 3, 5, 5, tzinfo=timezone.utc) + timedelta(hours=hours) for hours in range(4)]
+    ticks = [datetime(2024, 11, 3, 5, 5, tzinfo=UTC) + timedelta(hours=hours) for hours in range(4)]
     assert [bench.tick(tick.astimezone(ZoneInfo(zone)))[-1] for tick in ticks] == [
         "2024-11-03-00:00",
         ("2024-11-03-00:00", "2024-11-03-01:00"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from orchestration_bench import KEY, NOW, Bench, Imports
@@ -15,7 +15,7 @@ from klaviyo_sync.orchestration.partitions import partitions, window_of
 from klaviyo_sync.orchestration.schedules import asked_for
 from klaviyo_sync.orchestration.stops import results_before, stopped_windows
 
-TICK = datetime(2024, 3, 4, 6, 5, tzinfo=timezone.utc)
+TICK = datetime(2024, 3, 4, 6, 5, tzinfo=UTC)
 LEAVING = "388 of 390 rows newly unsubscribe for email_marketing, and stop_above.unsubscribes is 50%"
 REJECTED = "300 of 390 rows are rejected, and stop_above.rejected is 50%"
 
@@ -27,13 +27,13 @@ def hour(number: int) -> str:
 
 def over_unsubscribes(number: int) -> Stop:
     """An hour in which too many opted out."""
-    return Stop((Reason("unsubscribes", LEAVING),), 390, 388, datetime(2024, 3, 4, number + 1, tzinfo=timezone.utc))
+    return Stop((Reason("unsubscribes", LEAVING),), 390, 388, datetime(2024, 3, 4, number + 1, tzinfo=UTC))
 
 
 def over_rejected(number: int) -> Stop:
     """An hour of which too much is rejected; its opt-outs went out."""
     sent = ConsentCounts(stated=30, sent=30, unsubscribed=30)
-    since = datetime(2024, 3, 4, number + 1, tzinfo=timezone.utc)
+    since = datetime(2024, 3, 4, number + 1, tzinfo=UTC)
     return Stop((Reason("rejected", REJECTED),), 390, 0, since, {"email_marketing": sent})
 
 

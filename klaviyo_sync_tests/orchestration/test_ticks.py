@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,8 +10,8 @@ from croniter import croniter
 
 from klaviyo_sync.orchestration.ticks import settled, ticks
 
-START = datetime(2024, 1, 1, tzinfo=timezone.utc)
-YEAR_END = datetime(2025, 3, 1, tzinfo=timezone.utc)
+START = datetime(2024, 1, 1, tzinfo=UTC)
+YEAR_END = datetime(2025, 3, 1, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 

@@ -6,7 +6,7 @@ import gzip
 import re
 import uuid
 from base64 import b64encode
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -96,7 +96,7 @@ def value_of(binding: dict[str, Any]) -> Any:
         return EPOCH.date() + timedelta(milliseconds=int(value))
     if type_.startswith("TIMESTAMP"):
         moment = EPOCH + timedelta(microseconds=int(value.split()[0]) // 1_000)
-        return moment if type_ == "TIMESTAMP_NTZ" else moment.replace(tzinfo=timezone.utc)
+        return moment if type_ == "TIMESTAMP_NTZ" else moment.replace(tzinfo=UTC)
     return int(value) if type_ == "FIXED" else value
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from klaviyo_sync.sandbox.answers import Answer, ApiError, document, not_found, refusal, stamp
@@ -67,7 +67,7 @@ def _by_moment(sandbox: Sandbox, condition: Condition) -> list[int]:
         moment = datetime.fromisoformat(condition.value)
     except ValueError:
         raise bad_parameter("filter", f"'{condition.value}' is not a time.") from None
-    bound = (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+    bound = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     which = ("created", "updated").index(condition.field)
     later = condition.operator == "greater-than"
     times = ((number, sandbox.profiles.times(number)[which]) for number in range(len(sandbox.profiles)))
