@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ from klaviyo_sync.preview_window import preview_window
 from klaviyo_sync.sandbox import Sandbox, serve
 from klaviyo_sync.warehouses.duckdb import DuckDBWarehouse
 
-NOW = datetime(2026, 6, 10, 12, tzinfo=timezone.utc)
+NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
 KEY = "2026-06-09"
 CHANGED = "2026-06-09 10:00Z"
 SAID = NOW - timedelta(days=30)
@@ -155,6 +155,20 @@ def test_one_call_for_all_channels_of_a_row(place: Place) -> None:
     assert len(found) == 2
     assert found.find("email", email(1)) == found.find("phone_number", phone(1)) is not None
     assert (found.find("phone_number", phone(2)), found.find("external_id", "C1")) == (None, None)
+
+
+def test_a_row_held_for_an_unknown_word(place: Place) -> None:
+    """A word that nobody understands holds the row back, and not what the row says for other channels against being written to."""
+    place.person(1, email_marketing=("perhaps", None), sms_marketing=("Unsubscribed", SAID), whatsapp_marketing=("Subscribe", None))
+    held = {"email_marketing": {"column": "email_marketing", "unknown": "hold"}}
+    result = place.report(KEY, consent={**SYNC["consent"], **held}).results[KEY]
+    assert (result.rejected, result.imported) == (1, 0)
+    assert {channel: counts for channel, counts in result.consent.items() if counts.stated} == {
+        "email_marketing": ConsentCounts(stated=1, rejected=1),
+        "sms_marketing": ConsentCounts(stated=1, sent=1, unsubscribed=1),
+        "whatsapp_marketing": ConsentCounts(stated=1, rejected=1),
+    }
+    assert (place.status(1, "sms_marketing"), place.status(1, "whatsapp_marketing")) == ("UNSUBSCRIBED", "NEVER_SUBSCRIBED")
 
 
 @pytest.mark.parametrize("fault", [None, {"early": True}, {}], ids=["rejected", "refused", "failed"])
