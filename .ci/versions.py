@@ -103,7 +103,7 @@ def passes(uv: str, one: Combination) -> bool:
     steps = {
         "installs": [
             [uv, "venv", "--quiet", "--python", one.python, one.folder / "env"],
-            [*install, "--editable", ".[test]"],
+            [*install, "--editable", ".[test,s3,gcs,azure]"],
         ],
         "demo": [[python, "-m", "klaviyo_sync.demo", "--folder", one.folder / "demo", "--people", "1500"]],
         "tests": [[python, "-m", "pytest", "-p", "no:cacheprovider", *tests]],

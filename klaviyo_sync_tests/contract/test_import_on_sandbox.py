@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from scripted_klaviyo import batch, quick
 
-from klaviyo_sync.core.errors import Refused, Unavailable
+from klaviyo_sync.core.errors import NoSuchListError, Refused, Unavailable
 from klaviyo_sync.core.result import FATES, Outcome
 from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.imports import import_batches
@@ -183,7 +183,7 @@ def test_a_list_that_is_gone() -> None:
         del box.lists[LIST]
         with pytest.raises(Refused, match=LIST):
             list(import_batches(klaviyo, [batch(8, list_id=LIST)]))
-        with pytest.raises(Refused, match=LIST):
+        with pytest.raises(NoSuchListError, match=LIST):
             prepare(klaviyo, [LIST])
 
 

@@ -69,10 +69,11 @@ def test_every_form_of_an_encrypted_key(form: str) -> None:
         assert CLOSED[form][40:80] not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [written(), written("DER"), written(password=PASSWORD), written("DER", password=PASSWORD)])
-def test_keys_in_files(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("password", [None, PASSWORD])
+@pytest.mark.parametrize("form", ["PEM", "DER"])
+def test_keys_in_files(tmp_path: Path, form: str, password: str | None) -> None:
     """A file holds the key as PEM or DER, encrypted or not."""
-    (tmp_path / "rsa_key.p8").write_bytes(content)
+    (tmp_path / "rsa_key.p8").write_bytes(written(form, password=password))
     assert key_of(connection(private_key_path=str(tmp_path / "rsa_key.p8"), private_key_password=PASSWORD)) == PEM
 
 
