@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,10 @@ from klaviyo_sync.orchestration.build import build_definitions
 from klaviyo_sync.orchestration.resources import OpenKlaviyo, OpenWarehouse
 
 if TYPE_CHECKING:  # pandas, pyarrow and duckdb, for a run only
+    from klaviyo_sync.klaviyo.client import Klaviyo
     from klaviyo_sync.rejects import Rejects
     from klaviyo_sync.sync_window import Report
+    from klaviyo_sync.warehouses import Warehouse
 
 
 def run_windows(
@@ -48,11 +51,22 @@ def importing(project: Project) -> Importing:
     def open_rejects() -> Rejects:
         from klaviyo_sync.rejects import Rejects  # noqa: PLC0415 - for a run only
 
-        return Rejects(project.rejects, project.keep_rejects)
+        with project.at("rejects"):
+            return Rejects(project.rejects, project.keep_rejects)
 
-    def located(sync: Sync, *arguments: Any, **more: Any) -> Report:
+    def located(sync: Sync, windows: Sequence[Window], warehouse: OpenWarehouse, klaviyo: OpenKlaviyo, **more: Any) -> Report:
+        def located_warehouse(label: str) -> AbstractContextManager[Warehouse]:
+            return project.opening(warehouse(label), "connections", sync.connection)
+
+        @contextmanager
+        def located_klaviyo() -> Iterator[Klaviyo]:
+            with project.opening(klaviyo(), "klaviyo", "api_key") as client:
+                with project.at("klaviyo", "api_key"):
+                    client.account()
+                yield client
+
         with project.located(sync.name):
-            return run_windows(sync, *arguments, **more)
+            return run_windows(sync, windows, located_warehouse, located_klaviyo, **more)
 
     return Importing(located, open_rejects, clock=lambda: datetime.now(UTC))
 

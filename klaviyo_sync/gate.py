@@ -6,16 +6,15 @@ wait on disk until all rows are read; then they are judged, oldest first, each b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 
 from klaviyo_sync.core.consent_counts import ConsentCounts, added
-from klaviyo_sync.core.consent_result import ConsentOutcome, stated_channels, stated_column
-from klaviyo_sync.core.frames import true_at
-from klaviyo_sync.core.kernels import pc
+from klaviyo_sync.core.consent_result import ConsentOutcome, opts_out
 from klaviyo_sync.core.prepared import WINDOW, Prepared
 from klaviyo_sync.core.reports import consent_lines
 from klaviyo_sync.core.stopping import ENOUGH, Changes, Reason, Stop, just_before, reasons_to_stop
@@ -28,6 +27,8 @@ from klaviyo_sync.klaviyo.opt_outs import new_opt_outs, send_opt_outs
 from klaviyo_sync.rejects import RejectsFiles
 from klaviyo_sync.spool import Spool
 
+ENOUGH_AT_ONCE = 5_000  # people about whom a few requests at a time are under way
+
 Pieces = Iterator[tuple[pa.Array, pa.Table]]
 
 
@@ -35,8 +36,8 @@ Pieces = Iterator[tuple[pa.Array, pa.Table]]
 class Gate:
     """What decides, and what it decided. Positions are those of windows in the run.
 
-    `before` are the results just before the run's windows, newest first. `ready` returns once Klaviyo may be asked. With `let_through`
-    nothing stops, and `exceeded` has what would have.
+    `spool` has the rows that wait, `left_behind` the opt-outs of rows that stay behind. `before` are the results just before the run's
+    windows, newest first. `ready` returns once Klaviyo may be asked. With `let_through` nothing stops, and `exceeded` has what would have.
     """
 
     sync: Sync
@@ -47,6 +48,7 @@ class Gate:
     ready: Callable[[], None]
     files: RejectsFiles
     spool: Spool
+    left_behind: Spool
     before: Sequence[Changes] = ()
     let_through: bool = False
     stopped: dict[int, tuple[Reason, ...]] = field(default_factory=dict)
@@ -57,6 +59,9 @@ class Gate:
 
     def pass_on(self, ready: Prepared, windows: np.ndarray) -> Pieces:
         """Those of some prepared rows that go on at once; the others wait. `windows` has the window of each row that was read."""
+        behind = ready.opt_outs[WINDOW].to_numpy()
+        for window in np.unique(behind).tolist():
+            self.left_behind.add_rows(window, ready.opt_outs.filter(pa.array(behind == window)))
         if self._waiting is None:
             self._waiting = set(filter(self._may_exceed, range(len(self.windows))))
         for window in set(np.unique(windows).tolist()) - self._waiting:
@@ -65,7 +70,10 @@ class Gate:
         return self._divided(ready, self._waiting) if self._waiting else ready.pieces()
 
     def released(self) -> Pieces:
-        """The rows that waited and go on, once all are read. The opt-outs of windows that stop themselves are sent on the way."""
+        """The rows that waited and go on, once all are read.
+
+        On the way opt-outs are sent: those of windows that stop themselves, and those of rows that stay behind.
+        """
         earlier = list(self.before)
         for window in range(len(self.windows)):
             changes = self.tally.changes(window)
@@ -81,6 +89,7 @@ class Gate:
                 self.stopped[window] = reasons
             if window not in self.stopped and window not in self.exceeded:
                 earlier.insert(0, changes)
+            self._send_left_behind(window)
             for profiles, rows in self.spool.take(window):
                 if window not in self.stopped:
                     yield profiles, rows
@@ -166,7 +175,7 @@ class Gate:
             return changes
         self.ready()
         known_new = dict.fromkeys(changes.unsubscribes, 0)
-        for _, rows in self.spool.take(window):
+        for rows in chain(self.left_behind.take_rows(window), (rows for _, rows in self.spool.take(window))):
             found, requests = new_opt_outs(self.klaviyo, rows, over)
             self.tally.consent_requests[window] += requests
             unsubscribes = dict(changes.unsubscribes)
@@ -191,21 +200,39 @@ class Gate:
     def _holds_opt_outs_back(self, window: int) -> bool:
         return any(reason.limit == "unsubscribes" for reason in self.stopped[window])
 
+    def _send_left_behind(self, window: int) -> None:
+        """Sends the opt-outs of the rows of a window that stay behind, unless the window holds opt-outs back."""
+        if window not in self.stopped or not self._holds_opt_outs_back(window):
+            for rows in gathered(self.left_behind.take_rows(window), ENOUGH_AT_ONCE):
+                self._send_opt_outs(window, rows)
+        self.left_behind.drop(window)
+
     def _send_opt_outs(self, window: int, rows: pa.Table) -> None:
-        """Sends the opt-outs among the rows of a window that stopped itself."""
+        """Sends the opt-outs among some rows of a window whose profiles are not imported.
+
+        A window that stopped itself is tried again and again: who subscribes in Klaviyo after its end is left alone.
+        """
         leaving = rows.filter(pa.array(opts_out(rows)))
         if len(leaving):
             self.ready()
-            self._count(window, send_opt_outs(self.klaviyo, leaving, self.windows[window].end))
+            until = self.windows[window].end if window in self.stopped else None
+            self._count(window, send_opt_outs(self.klaviyo, leaving, until))
 
     def _count(self, window: int, outcome: ConsentOutcome) -> None:
-        self.opt_outs[window] = added(self.opt_outs.get(window, {}), outcome.counts())
+        if window in self.stopped:
+            self.opt_outs[window] = added(self.opt_outs.get(window, {}), outcome.counts())
+        else:
+            self.tally.add_consent(outcome)
         self.files.add(consent_lines(outcome, self.sync))
 
 
-def opts_out(rows: pa.Table, channels: Collection[Channel] | None = None) -> np.ndarray:
-    """Which rows of a batch unsubscribe somebody, from one of some channels or from any."""
-    found = np.zeros(len(rows), bool)
-    for channel in stated_channels(rows) if channels is None else channels:
-        found |= true_at(pc.equal(rows[stated_column(channel)].cast(pa.string()), "unsubscribe").combine_chunks())
-    return found
+def gathered(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """The tables, as many together as make that number of rows."""
+    some: list[pa.Table] = []
+    for table in tables:
+        some.append(table)
+        if sum(map(len, some)) >= rows:
+            yield pa.concat_tables(some)
+            some = []
+    if some:
+        yield pa.concat_tables(some)

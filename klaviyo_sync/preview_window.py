@@ -11,6 +11,8 @@ from itertools import chain
 import numpy as np
 import pyarrow as pa
 
+from klaviyo_sync.core.consent import word_counts
+from klaviyo_sync.core.consent_result import opts_out
 from klaviyo_sync.core.encoding import Encoder
 from klaviyo_sync.core.packing import import_envelope, pack
 from klaviyo_sync.core.profiles import prepare_rows
@@ -25,6 +27,7 @@ from klaviyo_sync.engine import engine
 from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.foresight import foresee
 from klaviyo_sync.klaviyo.limits import IMPORT_PROFILE
+from klaviyo_sync.klaviyo.opt_outs import foresee_opt_outs
 from klaviyo_sync.source import open_source
 from klaviyo_sync.sync_window import opt_in
 from klaviyo_sync.warehouses import Warehouse
@@ -39,10 +42,11 @@ class Preview:
     """What a run of one window would do.
 
     `result` counts the rows; its `requests` and `bytes` are those that would be sent. `stated` counts the usable consent statements by
-    channel and meaning. Klaviyo was asked about the first `asked` profiles: `new` of them it does not hold yet, and `result.consent` says
-    what would become of theirs. `opt_in` is the process that undated subscribes go through. `examples` are the first profiles as they
-    would be sent, as JSON texts. `halts` says why a run would stop itself. `estimate` is how many bytes a run reads in the warehouse at
-    most, where it can tell; `notes` are its own.
+    channel and meaning, `words` the sync's own words by channel, word and meaning. Klaviyo was asked about the first `asked` profiles:
+    `new` of them it does not hold yet, and `result.consent` says what would become of theirs, and of the opt-outs of as many rows that
+    stay behind. `opt_in` is the process that undated subscribes go through. `examples` are the first profiles as they would be sent, as
+    JSON texts. `halts` says why a run would stop itself. `estimate` is how many bytes a run reads in the warehouse at most, where it can
+    tell; `notes` are its own.
     """
 
     result: Result
@@ -51,6 +55,7 @@ class Preview:
     new: int
     opt_in: str | None
     stated: dict[tuple[Channel, str], int]
+    words: dict[tuple[Channel, str, str], int]
     examples: tuple[str, ...]
     undated: int
     future: int
@@ -90,14 +95,16 @@ def preview_window(
     warehouse.notes += source.present_time(whole=True)
     tally = Tally([window])
     stated: Counter[tuple[Channel, str]] = Counter()
+    words: Counter[tuple[Channel, str, str]] = Counter()
     examples: list[str] = []
-    requests = size = profiles = asked = new = 0
+    requests = size = profiles = asked = new = asked_to_leave = 0
     lists = {list_id: klaviyo.list_details(list_id) for list_id in sync.list_ids} if klaviyo else {}
 
     with engine() as connection:
         encoder = Encoder(connection)
 
         def pieces(rows: Rows) -> Iterator[tuple[pa.Array, pa.Table]]:
+            nonlocal asked_to_leave
             ready = prepare_rows(rows, source.plan, encoder)
             tally.add_prepared(ready, rows.windows)
             stays = rows.held.copy()
@@ -105,6 +112,14 @@ def preview_window(
             for channel, statements in rows.mapped.statements.items():
                 meanings = np.asarray(statements.meaning.to_numpy(zero_copy_only=False))[~stays]
                 stated.update((channel, meaning) for meaning in meanings if meaning is not None)
+                stated[channel, "unsubscribe"] += int(opts_out(ready.opt_outs, [channel]).sum())
+            leaving = ready.opt_outs.slice(0, ask - asked_to_leave)
+            if klaviyo is not None and len(leaving):
+                tally.add_consent(foresee_opt_outs(klaviyo, leaving))
+                asked_to_leave += len(leaving)
+            for target in source.plan.consents:
+                for (word, meaning), count in word_counts(target, rows.frame[~rows.held], source.plan.zone).items():
+                    words[target.channel, word, meaning] += count
             examples.extend(ready.profiles.slice(0, EXAMPLES - len(examples)).to_pylist())
             seen(len(rows.frame))
             return ready.pieces()
@@ -125,7 +140,8 @@ def preview_window(
         asked,
         new,
         opt_in(sync, lists),
-        dict(stated),
+        {said: count for said, count in stated.items() if count},
+        dict(words),
         shown,
         undated,
         future,

@@ -32,21 +32,29 @@ class Spool:
 
     def add(self, window: int, profiles: pa.Array, rows: pa.Table) -> None:
         """Puts profiles of one window behind those that wait there."""
-        if not len(rows):
+        self.add_rows(window, rows.append_column(PROFILE, profiles))
+
+    def add_rows(self, window: int, table: pa.Table) -> None:
+        """Puts rows without profiles behind those that wait there. A spool holds rows with profiles, or rows without."""
+        if not len(table):
             return
-        table = rows.append_column(PROFILE, profiles)
         if window not in self._writers:
             self._writers[window] = pa.ipc.new_stream(self._file(window), table.schema)
         self._writers[window].write_table(table)
 
     def take(self, window: int) -> Iterator[tuple[pa.Array, pa.Table]]:
         """The profiles of one window in the order in which they came, some thousands at a time. They can be taken again."""
+        for table in self.take_rows(window):
+            yield table.column(PROFILE).chunk(0), table.drop_columns([PROFILE])
+
+    def take_rows(self, window: int) -> Iterator[pa.Table]:
+        """The same of rows without profiles."""
         if (writer := self._writers.get(window)) is None:
             return
         writer.close()
         with pa.OSFile(str(self._file(window))) as file, pa.ipc.open_stream(file) as batches:
             for batch in batches:
-                yield batch.column(PROFILE), pa.table(batch).drop_columns([PROFILE])
+                yield pa.table(batch)
 
     def drop(self, window: int) -> None:
         """Lets go of what waits there."""

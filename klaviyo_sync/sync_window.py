@@ -102,8 +102,8 @@ def sync_windows(
     def ready() -> None:
         lists.update(prepare(klaviyo, sync.list_ids))
 
-    with engine() as connection, rejects.open(sync.name, [window.key for window in windows]) as files, Spool() as spool:
-        gate = Gate(sync, windows, tally, survey, klaviyo, ready, files, spool, before, let_through)
+    with engine() as connection, rejects.open(sync.name, [window.key for window in windows]) as files, Spool() as spool, Spool() as behind:
+        gate = Gate(sync, windows, tally, survey, klaviyo, ready, files, spool, behind, before, let_through)
         batches = pack(profiles(source, windows, connection, tally, files, gate=gate), import_envelope(sync.list_id), max_profiles=most)
         for outcome in import_batches(klaviyo, once_ready(batches, ready)):
             tally.add_outcome(outcome)

@@ -7,7 +7,7 @@ from hypothesis import settings
 
 def long_form() -> bool:
     """Whether this is a run with `--hypothesis-profile=long`, as that of `make check`."""
-    return settings().max_examples == settings.get_profile("long").max_examples
+    return settings.get_current_profile_name() == "long"
 
 
 def examples(number: int) -> int:

@@ -37,7 +37,8 @@ def check(ctx: click.Context, *, connects: bool) -> None:
         ctx.exit(report(project, console, now))
     from klaviyo_sync.rejects_store import Store  # noqa: PLC0415 - loads the packages of stores
 
-    Store(project.rejects)
+    with project.at("rejects"):
+        Store(project.rejects)
     count = len(project.syncs)
     print_lines(console, [f"{project.path}: {count} sync{'' if count == 1 else 's'}, nothing wrong"], "green")
 

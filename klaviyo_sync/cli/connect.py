@@ -58,15 +58,17 @@ def findings(project: Project, now: datetime, open_warehouse: OpenWarehouse, ope
     for name, connection in project.connections.items():
         syncs = [sync for sync in project.syncs if sync.connection == name]
         if syncs:
-            yield from ask_warehouse(name, connection, syncs, now, open_warehouse, located=project.located)
-    yield ask_rejects(project.rejects)
+            at = project.at("connections", name)
+            yield from ask_warehouse(name, connection, syncs, now, open_warehouse, located=project.located, at=at)
+    yield ask_rejects(project.rejects, project.at("rejects"))
     yield from answers
 
 
-def ask_rejects(folder: str) -> Finding:
-    """Whether the rejects files can be written: a probe file is written and removed."""
+def ask_rejects(folder: str, at: AbstractContextManager[None] | None = None) -> Finding:
+    """Whether the rejects files can be written: a probe file is written and removed; `at` puts file and line before what is wrong."""
     try:
-        Store(folder).probe()
+        with at or nullcontext():
+            Store(folder).probe()
     except KlaviyoSyncError as error:
         return Finding("rejects", folder, good=False, said=str(error))
     return Finding("rejects", folder, good=True, said="a probe file was written and removed")
@@ -80,10 +82,15 @@ def ask_warehouse(
     open_warehouse: OpenWarehouse,
     *,
     located: Located = nullcontext,
+    at: AbstractContextManager[None] | None = None,
 ) -> Iterator[Finding]:
-    """A warehouse's answers about the datasets of these syncs; `located` puts file and line before what is wrong with a sync's keys."""
+    """A warehouse's answers about the datasets of these syncs.
+
+    `located` puts file and line before what is wrong with a sync's keys, `at` before what is wrong with the connection.
+    """
     try:
-        warehouse = open_warehouse(connection.resolved(), f"klaviyo-sync check {name}")
+        with at or nullcontext():
+            warehouse = open_warehouse(connection.resolved(), f"klaviyo-sync check {name}")
     except Exception as error:  # noqa: BLE001 - the other answers are worth having, whatever became of this one
         yield Finding(name, "credentials", good=False, said=safe_text(error))
         return
@@ -162,7 +169,9 @@ def ask_klaviyo(project: Project, open_klaviyo: OpenKlaviyo) -> Iterator[Finding
     """Klaviyo's answers about the key, and about every list that a sync names."""
     try:
         with open_klaviyo(project.klaviyo) as klaviyo:
-            yield Finding("klaviyo", "api_key", good=True, said=str(klaviyo.account()))
+            with project.at("klaviyo", "api_key"):
+                account = klaviyo.account()
+            yield Finding("klaviyo", "api_key", good=True, said=str(account))
             for list_id, syncs in lists_of(project).items():
                 yield ask_list(klaviyo, list_id, syncs, project)
     except Exception as error:  # noqa: BLE001 - as above

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from klaviyo_sync.config import Project, load
 from klaviyo_sync.core.consent_reasons import ALL_CODES
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.sync import Sync
-from klaviyo_sync.core.windows import Window, window
+from klaviyo_sync.core.windows import Window, window, windows
 
 if TYPE_CHECKING:
     from klaviyo_sync.klaviyo.client import Klaviyo
@@ -40,7 +41,7 @@ WOULD = {
 
 @click.command()
 @click.argument("sync")
-@click.option("--window", "key", required=True, help="Key of the window, as Dagster shows it: 2026-01-31-06:00.")
+@click.option("--window", "key", help="Key of the window, as Dagster shows it: 2026-01-31-06:00. Default: the newest that has closed.")
 @click.option(
     "--ask",
     default=MOST_ASKED,
@@ -50,7 +51,7 @@ WOULD = {
 )
 @click.option("--examples", is_flag=True, help="Also print the first profiles as they would be sent. They are personal data.")
 @click.pass_context
-def preview(ctx: click.Context, sync: str, key: str, *, ask: int, examples: bool) -> None:
+def preview(ctx: click.Context, sync: str, key: str | None, *, ask: int, examples: bool) -> None:
     """Show what the window KEY of SYNC would send: profiles, new ones among them, issues, consent, requests, minutes. Nothing is sent."""
     project = load(ctx.obj, shell=ctx.meta[SHELL])
     found = project.sync(sync)
@@ -58,16 +59,26 @@ def preview(ctx: click.Context, sync: str, key: str, *, ask: int, examples: bool
         names = [one.name for one in project.syncs]
         near = get_close_matches(sync, names, n=1)
         raise click.BadParameter(f"there is no sync {sync}; {f'did you mean {near[0]}?' if near else 'there are: ' + ', '.join(names)}")
-    chosen = window(found, key)
+    chosen = newest(found, datetime.now(UTC)) if key is None else window(found, key)
     console = make_console()
     with client(project, ask) as klaviyo:
         if klaviyo is not None:
-            print_lines(console, [f"Klaviyo at {project.klaviyo.base_url}: {klaviyo.account()}"])
+            with project.at("klaviyo", "api_key"):
+                account = klaviyo.account()
+            print_lines(console, [f"Klaviyo at {project.klaviyo.base_url}: {account}"])
         previewed = read(project, found, chosen, klaviyo, ask=ask, console=make_console(stderr=True))
     show(console, found, chosen, previewed)
     if examples:
         print_lines(console, previewed.examples)
     ctx.exit(1 if found.tolerance.rejected.exceeded_by(previewed.result.rejected, previewed.result.read) else 0)
+
+
+def newest(sync: Sync, now: datetime) -> Window:
+    """The newest window that has closed. Raises ConfigError when none has."""
+    closed = deque(windows(sync, now), maxlen=1)
+    if not closed:
+        raise ConfigError(f"{sync.name} has no closed window yet: it starts at {sync.starts_at}. Name a window with --window.")
+    return closed[0]
 
 
 def read(project: Project, sync: Sync, chosen: Window, klaviyo: Klaviyo | None, *, ask: int, console: Console) -> Preview:
@@ -78,7 +89,8 @@ def read(project: Project, sync: Sync, chosen: Window, klaviyo: Klaviyo | None, 
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows read"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("rows", total=None)
-        warehouse = connect(project.connections[sync.connection].resolved(os.environ), f"klaviyo_sync preview {sync.name} {chosen.key}")
+        with project.at("connections", sync.connection):
+            warehouse = connect(project.connections[sync.connection].resolved(os.environ), f"klaviyo_sync preview {sync.name} {chosen.key}")
         with closing(warehouse), project.located(sync.name):
             now = datetime.now(UTC)
             return preview_window(sync, chosen, warehouse, klaviyo, ask=ask, now=now, seen=lambda rows: progress.advance(task, rows))
@@ -156,6 +168,13 @@ def show_consent(console: Console, previewed: Preview) -> None:
             console,
             ("consent", "stated", "rows"),
             ((channel, meaning, f"{number:,}") for (channel, meaning), number in sorted(previewed.stated.items())),
+            numbers=("rows",),
+        )
+    if previewed.words:
+        print_table(
+            console,
+            ("consent", "own word", "read as", "rows"),
+            ((*parts, f"{number:,}") for parts, number in sorted(previewed.words.items())),
             numbers=("rows",),
         )
     if previewed.opt_in:

@@ -7,17 +7,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise, takewhile
 from pathlib import Path
+from typing import get_args
 
 from klaviyo_sync.config.connections import Connection
 from klaviyo_sync.config.document import Document
 from klaviyo_sync.config.problems import Problems, shown
 from klaviyo_sync.core.attributes import IDENTIFIERS
+from klaviyo_sync.core.consent_words import Meaning
 from klaviyo_sync.core.dialects import DIALECTS
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.frequencies import frequency
 from klaviyo_sync.core.nearest import did_you_mean
 from klaviyo_sync.core.query import relation
-from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.core.sync import Consent, Sync
 from klaviyo_sync.core.windows import ticks
 
 MANY_WINDOWS = 50_000
@@ -106,10 +108,26 @@ def notes(syncs: Sequence[Sync], now: datetime) -> Iterator[str]:
             yield f"{sync.name}: starts in the future, so there is no window yet"
         if sync.consent is not None and sync.consent.undated == "resubscribe":
             yield f"{sync.name}: undated: resubscribe brings back people who opted out; guard and ignore do not"
+        if sync.consent is not None:
+            yield from consent_notes(sync, sync.consent)
         for name in sync.properties:
             other, owner = spellings.setdefault(name.casefold(), (name, sync.name))
             if other != name:
                 yield f"{sync.name}: the property {name} and {owner}'s {other} differ in case only; to Klaviyo they are two properties"
+
+
+def consent_notes(sync: Sync, consent: Consent) -> Iterator[str]:
+    """What the sync's own words of consent mean, and dates of consent whose zone nobody named."""
+    for channel, field in consent.channels().items():
+        if field.words is not None:
+            lists = {meaning: getattr(field.words, meaning) for meaning in get_args(Meaning)}
+            read = "; ".join(f"{', '.join(words)} as {meaning}" for meaning, words in lists.items() if words)
+            yield f"{sync.name}: {channel} also reads {read}"
+        if field.date_column is not None and not sync.consent_zone(field)[1]:
+            yield (
+                f"{sync.name}: {channel}: dates in {field.date_column} without a zone may be up to 14 hours off and give way to opt-outs: "
+                "name their timezone under timestamp, if only UTC"
+            )
 
 
 def estimated_windows(sync: Sync, now: datetime) -> int:

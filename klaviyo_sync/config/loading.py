@@ -71,11 +71,12 @@ def load(
     syncs = tuple(sync for _, sync in pairs if sync is not None)
     sources = {read_document.path.stem: source(read_document) for read_document, _ in pairs}
     every_note = (*told, *notes(syncs, now or datetime.now(UTC)))
-    return Project(found, klaviyo, connections, syncs, rejects.folder, rejects.keep, sources, every_note)
+    where = source(document) if document else None
+    return Project(found, klaviyo, connections, syncs, rejects.folder, rejects.keep, sources, every_note, where)
 
 
 def source(document: Document) -> Source:
-    """Where a sync is configured."""
+    """Where the keys of a document stand."""
     return Source(document.path, {dotted(key): mark.line for key, mark in document.marks.items()})
 
 

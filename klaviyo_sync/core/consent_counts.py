@@ -10,11 +10,16 @@ from klaviyo_sync.core.sync import CHANNELS, Channel
 
 ConsentFate = Literal["sent", "already", "guarded", "skipped", "refused", "rejected", "nothing", "unknown"]
 CONSENT_FATES: tuple[ConsentFate, ...] = get_args(ConsentFate)
+OF_OPT_OUTS: tuple[ConsentFate, ConsentFate] = ("sent", "refused")
+"""The fates of which the opt-outs are counted apart: as `unsubscribed` and as `opt_outs_refused`."""
 
 
 @dataclass(frozen=True)
 class ConsentCounts:
-    """Statements of one channel: all of them, and by fate. `unsubscribed` is the part of `sent` that are opt-outs."""
+    """Statements of one channel: all of them, and by fate.
+
+    `unsubscribed` is the part of `sent` that are opt-outs, `opt_outs_refused` that of `refused`.
+    """
 
     stated: int = 0
     sent: int = 0
@@ -26,6 +31,7 @@ class ConsentCounts:
     nothing: int = 0
     unknown: int = 0
     unsubscribed: int = 0
+    opt_outs_refused: int = 0
 
     @property
     def accounted(self) -> int:
@@ -35,7 +41,7 @@ class ConsentCounts:
     @property
     def balanced(self) -> bool:
         """Whether every statement is accounted for."""
-        return self.stated == self.accounted and self.unsubscribed <= self.sent
+        return self.stated == self.accounted and self.unsubscribed <= self.sent and self.opt_outs_refused <= self.refused
 
     @property
     def subscribed(self) -> int:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from klaviyo_sync.core.consent_counts import CONSENT_FATES, ConsentCounts, ConsentFate
+from klaviyo_sync.core.consent_counts import CONSENT_FATES, OF_OPT_OUTS, ConsentCounts, ConsentFate
+from klaviyo_sync.core.frames import true_at
+from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.result import Reason
 from klaviyo_sync.core.sync import CHANNELS, Channel
 
@@ -31,6 +33,11 @@ def dated_column(channel: Channel) -> str:
     return f"{CONSENT}{channel}_at"
 
 
+def zoneless_column(channel: Channel) -> str:
+    """The column of a batch's rows that says whether the date of a subscribe has no zone (booleans)."""
+    return f"{CONSENT}{channel}_zoneless"
+
+
 def by_meaning(stated: Mapping[Channel, np.ndarray], window: int) -> tuple[dict[Channel, int], dict[Channel, int]]:
     """The subscribes and the opt-outs of a window by channel.
 
@@ -44,6 +51,14 @@ def by_meaning(stated: Mapping[Channel, np.ndarray], window: int) -> tuple[dict[
 def stated_channels(rows: pa.Table) -> tuple[Channel, ...]:
     """The channels that a batch's rows can state something for."""
     return tuple(channel for channel in CHANNELS if stated_column(channel) in rows.column_names)
+
+
+def opts_out(rows: pa.Table, channels: Collection[Channel] | None = None) -> npt.NDArray[np.bool_]:
+    """Which rows of a batch unsubscribe somebody, from one of some channels or from any."""
+    found = np.zeros(len(rows), bool)
+    for channel in stated_channels(rows) if channels is None else channels:
+        found |= true_at(pc.equal(rows[stated_column(channel)].cast(pa.string()), "unsubscribe").combine_chunks())
+    return found
 
 
 @dataclass(frozen=True)
@@ -71,9 +86,9 @@ class ConsentOutcome:
     def _counted(self, position: int, channel: Channel, here: npt.NDArray[np.bool_]) -> ConsentCounts:
         fates = self.fates[:, position]
         found = np.bincount(fates[here & (fates != UNSTATED)], minlength=len(CONSENT_FATES)).tolist()
-        sent = np.flatnonzero(here & (fates == CONSENT_FATES.index("sent")))
-        words = self.rows[stated_column(channel)].cast(pa.string()).take(pa.array(sent)).to_pylist()
-        return ConsentCounts(sum(found), *found, unsubscribed=words.count("unsubscribe"))
+        leaving = here & opts_out(self.rows, [channel])
+        unsubscribed, refused = (int((leaving & (fates == CONSENT_FATES.index(fate))).sum()) for fate in OF_OPT_OUTS)
+        return ConsentCounts(sum(found), *found, unsubscribed=unsubscribed, opt_outs_refused=refused)
 
 
 class Ledger:

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Literal, NamedTuple
 
+from klaviyo_sync.core.consent_dates import WIDEST_OFFSET
+
 Stated = Literal["subscribe", "unsubscribe"]
 Mode = Literal["guard", "ignore", "resubscribe"]
 Status = Literal["SUBSCRIBED", "UNSUBSCRIBED", "NEVER_SUBSCRIBED", "unknown"]
@@ -45,10 +47,16 @@ class Present(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """What a row states for one channel; `at` is None when it is undated."""
+    """What a row states for one channel; `at` is None when it is undated. `zoneless`: the date of a subscribe has no zone."""
 
     meaning: Stated
     at: datetime | None = None
+    zoneless: bool = False
+
+    @property
+    def compared_at(self) -> datetime | None:
+        """The date that is compared: of a subscribe without a zone the earliest that it can have been made."""
+        return self.at - WIDEST_OFFSET if self.at is not None and self.zoneless else self.at
 
 
 class Rule(NamedTuple):
@@ -116,12 +124,13 @@ def against(statement: Statement, present: Present) -> Age:
         dates = [one.at for one in present.suppressions if one.reason not in FINAL]
         dates += [present.at] if present.status == "UNSUBSCRIBED" else []
     known = [date for date in dates if date is not None]
-    if statement.at is None or not known or len(known) < len(dates):
+    said = statement.compared_at
+    if said is None or not known or len(known) < len(dates):
         return "undated"
     newest = max(known)
-    if abs(newest - statement.at) < A_MOMENT:
+    if abs(newest - said) < A_MOMENT:
         return "same"
-    return "newer" if newest > statement.at else "older"
+    return "newer" if newest > said else "older"
 
 
 def decide(statement: Statement, present: Present, mode: Mode) -> Rule:

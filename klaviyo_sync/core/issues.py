@@ -45,6 +45,12 @@ CODES: dict[str, Code] = {
             "A national phone number whose country is not known.",
             "Map a country column, or set default_country.",
         ),
+        Code(
+            "unknown_country",
+            "cell",
+            "A national phone number beside a country that is not known.",
+            "Use the country's ISO code or its name; default_country counts for blank cells only.",
+        ),
         Code("identifier_too_long", "cell", "An identifier over 64 characters, which Klaviyo would cut.", "Use a shorter identifier."),
         Code(
             "invalid_identifier",
@@ -57,12 +63,6 @@ CODES: dict[str, Code] = {
             "cell",
             "An identifier from a float, too large to be exact.",
             "Store the column as text or as an integer, and load it again from its source.",
-        ),
-        Code(
-            "unknown_country",
-            "cell",
-            "A national phone number whose country is not one.",
-            "Use an ISO code such as DE, or its English name.",
         ),
         Code("invalid_locale", "cell", "Not a BCP 47 language tag such as en-US.", "Correct the tag."),
         Code("invalid_url", "cell", "Not an http or https address.", "Correct the address."),
@@ -116,7 +116,16 @@ CODES: dict[str, Code] = {
             "Unescape the column in the warehouse.",
         ),
         Code(
-            "unknown_consent_word", "cell", "Not a word that Klaviyo takes as consent.", "Use Subscribe, Unsubscribed or Never Subscribed."
+            "unknown_consent_word",
+            "cell",
+            "Not a word of consent.",
+            "Use Subscribe, Unsubscribed or Never Subscribed, or add the word under words.",
+        ),
+        Code(
+            "held_for_consent",
+            "row",
+            "The word of consent is not known, and unknown: hold keeps such rows back.",
+            "Correct the word, or add it under words.",
         ),
         Code(
             "consent_without_identifier",
@@ -126,6 +135,18 @@ CODES: dict[str, Code] = {
         ),
         Code("invalid_consent_date", "cell", "Not a date with a time.", "Write times as 2026-01-31T12:00:00Z."),
         Code("consent_date_in_future", "cell", "A consent date later than now.", "Correct the date."),
+        Code(
+            "consent_date_just_ahead",
+            "cell",
+            "A consent date less than a day later than now, most likely a local time without its zone.",
+            "Name the zone under timestamp, as timezone: Europe/Berlin; where the column has one, correct how it is loaded.",
+        ),
+        Code(
+            "zero_consent_date",
+            "note",
+            "A consent date that stands for none, such as 1970-01-01; it was left out.",
+            "Load it as NULL.",
+        ),
         Code(
             "consent_date_raised",
             "note",

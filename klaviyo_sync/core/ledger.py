@@ -7,7 +7,7 @@ to those of the oldest entry that does: whoever upgrades keeps what was imported
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -35,6 +35,9 @@ class Destination(NamedTuple):
 
 
 ANYWHERE = Destination()
+
+WasFirst = Callable[[Span], bool]
+"""Whether a window, given by its span without history, was the first of its sync, and took the older rows along."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,14 @@ class Ledger:
                 if entry.origin.account is not None:
                     self.newest.setdefault(sandbox, entry.origin.account)
 
-    def close(self) -> None:
-        """Decides about history: where nobody knows, the earliest window was the first, which took the older rows along."""
-        if self.undecided:
-            first = min(self.undecided)
-            self.spans[UNKNOWN] += [*self.undecided, Span(BEGINNING, first.end)]
-            self.undecided = []
+    def close(self, was_first: WasFirst) -> None:
+        """Decides about history where results do not say: only the first window of a sync took the older rows along.
+
+        The earliest result is not always that of the first window: a schedule that was switched on late never looked so far back.
+        """
+        for span in self.undecided:
+            self.spans[UNKNOWN].append(Span(BEGINNING, span.end) if was_first(span) else span)
+        self.undecided = []
 
     def continue_with(self, older: Ledger) -> None:
         """Takes in a closed ledger of everything older."""
@@ -127,10 +132,10 @@ def expanded(compact: Mapping[str, Any]) -> Ledger:
     return ledger
 
 
-def closed_ledger(entries: Iterable[Entry]) -> Ledger:
+def closed_ledger(entries: Iterable[Entry], was_first: WasFirst) -> Ledger:
     """The ledger of all entries, given newest first."""
     ledger = Ledger()
     for entry in entries:
         ledger.add(entry)
-    ledger.close()
+    ledger.close(was_first)
     return ledger

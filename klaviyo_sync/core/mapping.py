@@ -30,6 +30,7 @@ from klaviyo_sync.core.dialects import Dialect, Kind
 from klaviyo_sync.core.errors import ConfigError, about
 from klaviyo_sync.core.frames import arrow, frame_with, true_at
 from klaviyo_sync.core.issue_frames import issue_frame
+from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.query import Column, find_column, modified_kind
 from klaviyo_sync.core.sync import Channel, ConsentField, PropertyField, Sync
@@ -141,13 +142,16 @@ def plan_mapping(sync: Sync, columns: Sequence[Column], dialect: Dialect, now: d
 
     def consent_target(channel: Channel, entry: ConsentField) -> ConsentTarget:
         kind = kind_of(entry.column, "consent", channel, "column") if entry.column else "text"
-        dated_kind = kind_of(entry.timestamp, "consent", channel, "timestamp") if entry.timestamp else "instant"
+        dated_kind = kind_of(entry.date_column, "consent", channel, "timestamp") if entry.date_column else "instant"
         return ConsentTarget(
             channel,
             spelled[entry.column] if entry.column else None,
             kind,
-            spelled[entry.timestamp] if entry.timestamp else None,
+            spelled[entry.date_column] if entry.date_column else None,
             dated_kind,
+            *sync.consent_zone(entry),
+            entry.words.by_word() if entry.words else {},
+            entry.unknown == "hold",
         )
 
     def birth_target(name: str) -> Target:
@@ -226,8 +230,8 @@ def map_frame(frame: pd.DataFrame, plan: Plan) -> Mapped:
     nobody = np.ones(len(frame), dtype=bool)
     for cells in identifiers.values():
         nobody &= true_at(cells.is_null())
-    rejected = np.flatnonzero(nobody)
-    parts.append((rejected, ", ".join(target.column for target in plan.identifiers), "missing_identifier"))
+    parts.append((np.flatnonzero(nobody), ", ".join(target.column for target in plan.identifiers), "missing_identifier"))
+    rejected = np.unique(np.concatenate([rows for rows, _, code in parts if CODES[code].effect == "row"]))
     return Mapped(
         frame_with({target.path: found.cells for target, found in cleaned.items()}),
         {target.path: found.form for target, found in cleaned.items()},

@@ -52,6 +52,13 @@ def check_timezone(value: object) -> str:
     raise ValueError(f"expected an IANA time zone such as Europe/Berlin or UTC{did_you_mean(value, timezones())}")
 
 
+def plain_word(value: object) -> object:
+    """The word as a cell spells it: YAML reads `true` and `1` as a boolean and a number."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int) else value.strip() if isinstance(value, str) else value
+
+
 def parse_start(value: object) -> datetime:
     """The start of the first window: without a zone, wall time in the time zone of the sync's windows."""
     if isinstance(value, date) and not isinstance(value, datetime):
@@ -115,6 +122,12 @@ Rate = Annotated[
     WithJsonSchema({"anyOf": [{"enum": list(FREQUENCIES)}, {"type": "string", "pattern": r"^\s*(\S+\s+){4}\S+\s*$"}]}),
 ]
 Column = Annotated[str, Field(min_length=1)]
+Word = Annotated[
+    str,
+    BeforeValidator(plain_word),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, {"type": "boolean"}, {"type": "integer"}]}),
+]
 AttributePath = Annotated[str, BeforeValidator(check_attribute)]
 PropertyName = Annotated[str, BeforeValidator(check_property)]
 Owner = Annotated[str, Field(pattern=OWNER)]

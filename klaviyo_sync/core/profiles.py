@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from klaviyo_sync.core.clearing import CLEARS
 from klaviyo_sync.core.consent import Statements
-from klaviyo_sync.core.consent_result import BIRTH, MEANINGS, dated_column, stated_column
+from klaviyo_sync.core.consent_result import BIRTH, MEANINGS, dated_column, opts_out, stated_column, zoneless_column
 from klaviyo_sync.core.encoding import Encoder, lengths
 from klaviyo_sync.core.frames import Mask, arrow, true_at
 from klaviyo_sync.core.issue_frames import issue_frame, joined_issues
@@ -27,14 +27,15 @@ def consent_cells(mapped: Mapped) -> dict[str, pa.Array]:
         places = pc.index_in(stated.meaning, MEANINGS).cast(pa.int8())
         cells[stated_column(channel)] = pa.DictionaryArray.from_arrays(places, MEANINGS)
         cells[dated_column(channel)] = stated.at
+        cells[zoneless_column(channel)] = stated.zoneless
     if mapped.births is not None:
         cells[BIRTH] = mapped.births
     return cells
 
 
 def wrong_statements(stated: Statements, behind: Mask) -> Mask:
-    """Which rows state something for a channel that cannot go out: for what it is, or with its row (`behind`)."""
-    wrong = behind & true_at(stated.meaning.is_valid())
+    """Which rows state something for a channel that cannot go out: for what it is, or, a subscribe, with its row (`behind`)."""
+    wrong = behind & true_at(pc.equal(stated.meaning, "subscribe"))
     nothing_left = true_at(stated.meaning.is_null())
     for _, flag in stated.flags:
         if CODES[flag.code].effect != "note":
@@ -66,9 +67,12 @@ def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
             **({} if mapped.clears is None else {CLEARS: mapped.clears}),
         }
     )
+    stays = behind & ~rows.held
+    leaving = table.filter(pa.array(stays)) if stays.any() else table.slice(0, 0)
+    leaving = leaving.filter(pa.array(opts_out(leaving)))
     if not goes.all():
         table = table.filter(pa.array(goes))
     statements: dict[Channel, np.ndarray] = {}
     for channel, stated in mapped.statements.items():
         statements[channel] = np.flatnonzero(wrong_statements(stated, behind) & ~rows.held)
-    return Prepared(encoded, table, issues, np.flatnonzero(behind & ~rows.held), statements)
+    return Prepared(encoded, table, issues, np.flatnonzero(stays), statements, leaving)

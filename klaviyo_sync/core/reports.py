@@ -16,6 +16,7 @@ from klaviyo_sync.core.clearing import clearing_fields
 from klaviyo_sync.core.consent_counts import CONSENT_FATES
 from klaviyo_sync.core.consent_reasons import ALL_CODES, UNDATED
 from klaviyo_sync.core.consent_result import ConsentOutcome
+from klaviyo_sync.core.consent_words import nearest_word
 from klaviyo_sync.core.frames import arrow
 from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.kernels import pc
@@ -65,18 +66,20 @@ def issue_lines(rows: Rows, issues: pd.DataFrame, rejected: np.ndarray, plan: Pl
     if issues.empty:
         return
     behind = set(rejected.tolist())
+    own_words = {target.column: target.words for target in plan.consents}
     touched = sorted(set(issues["row"].tolist()))
     columns = {name: values(arrow(rows.frame[name]).take(touched)) for name in rows.frame.columns}
     cells_of = {row: {name: column[position] for name, column in columns.items()} for position, row in enumerate(touched)}
     for row, column, code, message in issues[["row", "column", "code", "message"]].itertuples(index=False):
         cells = {name: plain(cell) for name, cell in cells_of[row].items()}
+        hint = nearest_word(cells.get(column), own_words.get(column, {})) if code == "unknown_consent_word" else ""
         line = {
             "row": row_name({target.path: cells[target.column] for target in plan.identifiers}),
             "modified_at": cells[plan.modified_at],
             "column": column,
             "code": code,
             "outcome": "rejected" if row in behind else OUTCOMES[CODES[code].effect],
-            "message": message,
+            "message": message + hint,
             "advice": CODES[code].advice,
             "value": shown(cells.get(column)),
             "cells": orjson.dumps(cells, default=str).decode() if row in behind else "",
@@ -95,7 +98,7 @@ def outcome_lines(outcome: Outcome, sync: Sync) -> Iterator[Line]:
 def consent_lines(outcome: ConsentOutcome, sync: Sync) -> Iterator[Line]:
     """A line per statement of consent that did not go out, or went out without its date."""
     mapped = sync.consent.channels() if sync.consent else {}
-    columns = {channel: field.column or field.timestamp or "" for channel, field in mapped.items()}
+    columns = {channel: field.column or field.date_column or "" for channel, field in mapped.items()}
     undated = {place: Reason(UNDATED, None, "") for place in outcome.undated}
     for (row, channel), reason in sorted({**undated, **outcome.reasons}.items()):
         fate = CONSENT_FATES[outcome.fates[row, outcome.channels.index(channel)]]

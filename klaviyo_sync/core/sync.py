@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, model_validator
 
 from klaviyo_sync.core.attributes import ATTRIBUTES, IDENTIFIERS
+from klaviyo_sync.core.consent_words import Meaning, faults_of_words, own_word
 from klaviyo_sync.core.faults import Fault, Model, key_of
 from klaviyo_sync.core.frequencies import check_frequency, frequency, survives_clock_changes, three_windows
 from klaviyo_sync.core.notation import (
@@ -26,6 +27,8 @@ from klaviyo_sync.core.notation import (
     TagName,
     TagValue,
     Timezone,
+    Word,
+    plain_word,
 )
 from klaviyo_sync.core.tolerance import StopAbove, Tolerance
 
@@ -63,9 +66,11 @@ class AttributeField(Model):
     """One attribute's column. `country` and `default_country` are for phone numbers only."""
 
     column: Column = Field(description="Column that fills the attribute.")
-    country: Column | None = Field(default=None, description="Column with the ISO code or name of the number's country.")
+    country: Column | None = Field(
+        default=None, description="Column with the ISO code of the number's country, or its name in any language."
+    )
     default_country: str | None = Field(
-        default=None, description="ISO code of the country of numbers that name none.", pattern=r"^[A-Z]{2}$"
+        default=None, description="ISO code of the country of numbers whose country is blank.", pattern=r"^[A-Z]{2}$"
     )
     on_null: OnNull | None = Field(default=None, description="Overrides the sync's on_null for this attribute; identifiers keep.")
 
@@ -85,17 +90,64 @@ class PropertyField(Model):
             yield Fault(("separator",), "a separator is for properties of type list: add type: list, or take the separator out")
 
 
+class ConsentDate(Model):
+    """One channel's column of dates, and the zone of those that have none."""
+
+    column: Column = Field(description="Column with the time of the statement.")
+    timezone: Timezone | None = Field(
+        default=None,
+        description="IANA time zone of the column's values where they have none; that of modified_at when not given.",
+        examples=["Europe/Berlin"],
+    )
+
+
+class ConsentWords(Model):
+    """A sync's own words for consent, exact but for case and outer white space."""
+
+    subscribe: tuple[Word, ...] = Field(default=(), description="Words that subscribe.", examples=[["yes"]])
+    unsubscribe: tuple[Word, ...] = Field(default=(), description="Words that unsubscribe.", examples=[["no"]])
+    nothing: tuple[Word, ...] = Field(default=(), description="Words that state nothing.", examples=[["unknown"]])
+
+    @classmethod
+    def faults(cls, raw: Mapping[str, Any]) -> Iterator[Fault]:
+        """A word of Klaviyo's with another meaning, a word with two meanings."""
+        lists = {meaning: listed for meaning in get_args(Meaning) if isinstance(listed := raw.get(meaning), list | tuple)}
+        spelled = {meaning: tuple(plain_word(word) for word in listed) for meaning, listed in lists.items()}
+        for meaning, message in faults_of_words(spelled):
+            yield Fault((meaning,), message)
+
+    def by_word(self) -> dict[str, Meaning]:
+        """The meaning of each word, as it is compared."""
+        meanings: tuple[Meaning, ...] = get_args(Meaning)
+        return {own_word(word): meaning for meaning in meanings for word in getattr(self, meaning)}
+
+
 class ConsentField(Model):
     """One channel's columns. A timestamp alone means subscribe, as in Klaviyo's file uploads."""
 
     column: Column | None = Field(default=None, description="Column that says Subscribe, Unsubscribed or Never Subscribed.")
-    timestamp: Column | None = Field(default=None, description="Column with the time of the statement.")
+    timestamp: Annotated[ConsentDate, Shorthand("column")] | None = Field(
+        default=None, description="Column with the time of the statement, or a column and a timezone."
+    )
+    words: ConsentWords | None = Field(default=None, description="Further words of the column and what they mean.")
+    unknown: Literal["send", "hold"] = Field(
+        default="send",
+        description="A row with any other word: send it without consent, or hold it back (who never subscribed can be mailed).",
+    )
 
     @classmethod
     def faults(cls, raw: Mapping[str, Any]) -> Iterator[Fault]:
-        """No column at all."""
+        """No column at all; words, or a rule for them, without a column of words."""
         if raw.get("column") is None and raw.get("timestamp") is None:
             yield Fault((), "expected a column, a timestamp or both")
+        for key in ("words", "unknown"):
+            if raw.get(key) is not None and raw.get("column") is None:
+                yield Fault((key,), f"{key} is for a column of words: add column, or take {key} out")
+
+    @property
+    def date_column(self) -> str | None:
+        """The column with the time of the statement."""
+        return self.timestamp.column if self.timestamp else None
 
 
 ConsentColumns = Annotated[ConsentField, Shorthand("column")]
@@ -128,6 +180,12 @@ class Consent(Model):
         """No channel at all."""
         if all(raw.get(channel) is None for channel in CHANNELS):
             yield Fault((), f"expected at least one channel: {', '.join(CHANNELS)}")
+        for channel in CHANNELS:
+            if raw.get("undated") == "resubscribe" and key_of(raw.get(channel), "words") is not None:
+                message = (
+                    "words of your own and undated: resubscribe together could bring back everybody who opted out: use guard or ignore"
+                )
+                yield Fault((channel, "words"), message)
 
     def channels(self) -> dict[Channel, ConsentField]:
         """The configured channels, in the catalogue's order."""
@@ -246,6 +304,12 @@ class Sync(Model):
         """The time zone of the windows, and of `modified_at` where the column has none."""
         return ZoneInfo(self.modified_at.timezone)
 
+    def consent_zone(self, field: ConsentField) -> tuple[ZoneInfo, bool]:
+        """The zone of a channel's dates that have none, and whether the configuration names one, there or under modified_at."""
+        if field.timestamp is not None and field.timestamp.timezone is not None:
+            return ZoneInfo(field.timestamp.timezone), True
+        return self.zone, "timezone" in self.modified_at.model_fields_set
+
     @property
     def starts_at(self) -> datetime:
         """`start` in the time zone of the windows; the first window starts at the first tick from there on."""
@@ -268,7 +332,7 @@ class Sync(Model):
         for name, entry in self.properties.items():
             keys["properties", name, "column"] = entry.column
         for channel, stated in (self.consent.channels() if self.consent else {}).items():
-            keys |= {("consent", channel, "column"): stated.column, ("consent", channel, "timestamp"): stated.timestamp}
+            keys |= {("consent", channel, "column"): stated.column, ("consent", channel, "timestamp"): stated.date_column}
         keys["consent", "age_gated_date_of_birth"] = self.consent.age_gated_date_of_birth if self.consent else None
         keys["modified_at", "column"] = self.modified_at.column
         first: dict[str, tuple[str, ...]] = {}

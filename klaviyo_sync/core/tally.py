@@ -15,7 +15,7 @@ from klaviyo_sync.core.clear_result import ClearOutcome
 from klaviyo_sync.core.clearing import anything
 from klaviyo_sync.core.consent_counts import ConsentCounts, added
 from klaviyo_sync.core.consent_reasons import UNDATED
-from klaviyo_sync.core.consent_result import MEANINGS, ConsentOutcome, by_meaning, stated_channels, stated_column
+from klaviyo_sync.core.consent_result import MEANINGS, ConsentOutcome, by_meaning, opts_out, stated_channels, stated_column
 from klaviyo_sync.core.frames import true_at
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.prepared import WINDOW, Prepared
@@ -24,6 +24,7 @@ from klaviyo_sync.core.stopping import Changes
 from klaviyo_sync.core.sync import Channel
 from klaviyo_sync.core.windows import Window
 
+OPT_OUT = MEANINGS.index("unsubscribe").as_py()
 PARTS = ("read", "superseded", "rejected", *FATES)
 
 
@@ -94,6 +95,11 @@ class Tally:
             stated = ready.rows.column(stated_column(channel))
             self.add_statements(channel, ConsentCounts(stated=1), going[stated.is_valid().to_numpy()])
             self.count_meanings(channel, stated, going)
+        behind = ready.opt_outs.column(WINDOW).to_numpy()
+        for channel in stated_channels(ready.opt_outs):
+            leaving = behind[opts_out(ready.opt_outs, [channel])]
+            self.add_statements(channel, ConsentCounts(stated=1), leaving)
+            self.meanings_of(channel)[:, OPT_OUT] += np.bincount(leaving, minlength=len(self.windows))
         for channel, rows in ready.rejected_statements.items():
             self.add_statements(channel, ConsentCounts(stated=1, rejected=1), windows[rows])
 
@@ -104,11 +110,15 @@ class Tally:
 
     def count_meanings(self, channel: Channel, stated: pa.ChunkedArray, windows: np.ndarray) -> None:
         """Counts what rows that go out state for a channel (STATED), by the window of each."""
-        counts = self.meanings.setdefault(channel, np.zeros((len(self.windows), len(MEANINGS)), np.int64))
+        counts = self.meanings_of(channel)
         words = stated.cast(pa.string()).combine_chunks()
         for position, meaning in enumerate(MEANINGS.to_pylist()):
             states = true_at(pc.equal(words, meaning))
             counts[:, position] += np.bincount(windows[states], minlength=len(self.windows))
+
+    def meanings_of(self, channel: Channel) -> np.ndarray:
+        """The statements for a channel that go out: a line per window, a column per entry of MEANINGS."""
+        return self.meanings.setdefault(channel, np.zeros((len(self.windows), len(MEANINGS)), np.int64))
 
     def changes(self, window: int) -> Changes:
         """What the rows of a window change, as far as it was read and sent."""

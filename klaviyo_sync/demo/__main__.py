@@ -16,7 +16,7 @@ from klaviyo_sync.core.errors import KlaviyoSyncError
 from klaviyo_sync.demo import serving
 from klaviyo_sync.demo.account import API_KEY, Questions, account, refuse
 from klaviyo_sync.demo.expectation import Sample
-from klaviyo_sync.demo.folder import CONFIGURATION, WAREHOUSE, connect_to, lay_out
+from klaviyo_sync.demo.folder import CONFIGURATION, WAREHOUSE, connect_to, lay_out, reserved
 from klaviyo_sync.demo.story import imports, timed
 from klaviyo_sync.demo.telling import make_console
 from klaviyo_sync.demo.warehouse import PEOPLE, build
@@ -62,6 +62,7 @@ def main(*, serve: bool, port: int, folder: Path, people: int, server: str | Non
 def play(console: Console, stack: ExitStack, folder: Path, *, people: int, now: datetime, server: str | None) -> tuple[int, str]:
     """The demo up to the UI: how many things do not add up, and the address of its Klaviyo, which runs until the stack is closed."""
     began = time.monotonic()
+    stack.enter_context(reserved(Path.cwd(), folder))
     lay_out(Path.cwd(), folder, now)
     timed(console, f"A sample warehouse in {folder / WAREHOUSE}", lambda: build(folder / WAREHOUSE, now, people))
     if server is not None:

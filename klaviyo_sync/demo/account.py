@@ -13,6 +13,7 @@ import requests
 from klaviyo_sync.demo.expectation import NOT_STORED, Person, Refuser
 from klaviyo_sync.sandbox import Sandbox, serve
 
+ACCOUNT = "SANDBX"
 API_KEY = "pk_demo_of_the_sandbox"
 HEADERS = {"Authorization": f"Klaviyo-API-Key {API_KEY}", "revision": "2026-07-15", "Accept": "application/vnd.api+json"}
 TIMEOUT = 30
@@ -23,7 +24,7 @@ WRITTEN_DOWN = {"created", "updated", "last_event_date", "subscriptions"}
 @contextmanager
 def account(port: int = 0) -> Iterator[str]:
     """The address of a running sandbox with Klaviyo's limits. Once it answers 503, and some profiles its import jobs cannot store."""
-    sandbox = Sandbox(job_seconds=(0.2, 0.8))
+    sandbox = Sandbox(account=ACCOUNT, job_seconds=(0.2, 0.8))
     sandbox.faults.add("503", endpoint="bulk_import_profiles", skip=2)
     sandbox.faults.add("row", containing=NOT_STORED, detail="The profile could not be stored: the demo's sandbox fails it on purpose.")
     with serve(sandbox, port=port) as server:

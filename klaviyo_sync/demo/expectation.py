@@ -78,18 +78,20 @@ COUNTS = """
 
 CONSENT = """
     , newest AS (SELECT *, unnest(stated, recursive := true) FROM known WHERE (rejected OR age = 1) AND modified_at < $until),
+    -- An opt-out goes out without its row, where the row says whose it is.
+    leaving AS (SELECT *, meaning = 'unsubscribe' AND (NOT rejected OR dirt = 'huge_text') AS leaves_alone FROM newest),
     judged AS (
         SELECT
             channel,
             meaning,
             CASE
-                WHEN rejected OR wrong THEN 'rejected'
-                WHEN not_stored THEN 'refused'
+                WHEN wrong OR (rejected AND NOT leaves_alone) THEN 'rejected'
+                WHEN not_stored AND NOT leaves_alone THEN 'refused'
                 WHEN meaning = 'unsubscribe' OR no.n IS NULL OR (channel = 'sms_marketing' AND NOT no.sms) THEN 'sent'
-                WHEN newest.dated THEN 'skipped'
+                WHEN leaving.dated THEN 'skipped'
                 ELSE 'guarded'
             END AS fate
-        FROM newest LEFT JOIN sample.opted_out AS no ON no.n = person
+        FROM leaving LEFT JOIN sample.opted_out AS no ON no.n = person
     )
     SELECT
         channel,

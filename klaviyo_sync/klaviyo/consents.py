@@ -1,4 +1,4 @@
-"""Consent of a batch whose profiles are in Klaviyo: statements are decided on, sent, and every one of them is accounted for.
+"""Consent of a batch, once it is known which profiles are in Klaviyo: statements are decided on, sent, and every one accounted for.
 
 Unsubscribes go before subscribes; subscribes with and without dates in calls of their own, since `historical_import` is a matter
 of the whole call (https://developers.klaviyo.com/en/reference/bulk_subscribe_profiles).
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from klaviyo_sync.core.consent_counts import ConsentFate
 from klaviyo_sync.core.consent_reasons import CONSENT_CODES
-from klaviyo_sync.core.consent_result import BIRTH, ConsentOutcome, Ledger, dated_column, stated_column
+from klaviyo_sync.core.consent_result import BIRTH, ConsentOutcome, Ledger, dated_column, stated_column, zoneless_column
 from klaviyo_sync.core.decisions import Action, Mode, Present, Statement, decide, needs_status
 from klaviyo_sync.core.prepared import WINDOW
 from klaviyo_sync.core.result import FATES, Fate, Outcome, Reason
@@ -71,7 +71,7 @@ def send_consent(
 ) -> ConsentOutcome:
     """What became of every statement of a batch, given what became of its profiles.
 
-    Statements of profiles that were not imported are not sent. A window with `unknown` ones is not done. `opt_outs_only` are the
+    Of profiles that were not imported only opt-outs are sent. A window with `unknown` statements is not done. `opt_outs_only` are the
     positions of windows that stopped themselves: their subscribes are left alone, and have no fate.
 
     Raises:
@@ -79,20 +79,22 @@ def send_consent(
         Unavailable: Klaviyo did not answer in time: nothing is known of the rest of the batch.
     """
     ledger = Ledger(outcome.rows)
-    imported = []
+    stating = []
     windows = outcome.rows[WINDOW].to_numpy()
     for everything in people(ledger):
         person = everything.leaving() if windows[everything.row] in opt_outs_only else everything
         fate = FATES[outcome.fates[person.row]]
         if fate == "imported":
-            imported.append(person)
+            stating.append(person)
             continue
-        for channel in person.statements:
+        leaving = person.leaving()
+        for channel in person.statements.keys() - leaving.statements.keys():
             ledger.settle(person.row, channel, WITHOUT_PROFILE[fate], reason("consent_without_profile"))
-    statuses = read_statuses(klaviyo, imported, consent.undated, ledger.channels, stop)
+        stating.append(leaving)
+    statuses = read_statuses(klaviyo, stating, consent.undated, ledger.channels, stop)
     ledger.requests += statuses.requests
     plan = Plan()
-    for person in imported:
+    for person in stating:
         plan_person(plan, person, consent.undated, statuses, ledger)
     calls = Calls(klaviyo, ledger, consent.list_id, consent.source, stop)
     calls.send(UNSUBSCRIBES, plan.unsubscribes)
@@ -108,16 +110,19 @@ def people(ledger: Ledger) -> Iterator[Person]:
     births: list[str | None] = rows[BIRTH].to_pylist() if BIRTH in rows.column_names else [None] * len(rows)
     stated = {channel: rows[stated_column(channel)].cast(pa.string()).to_pylist() for channel in ledger.channels}
     dates = {channel: rows[dated_column(channel)].to_pylist() for channel in ledger.channels}
+    zoneless = {channel: rows[zoneless_column(channel)].to_pylist() for channel in ledger.channels}
     for row in range(len(rows)):
         statements: dict[Channel, Statement] = {
-            channel: Statement(stated[channel][row], dates[channel][row]) for channel in ledger.channels if stated[channel][row]
+            channel: Statement(stated[channel][row], dates[channel][row], zoneless[channel][row])
+            for channel in ledger.channels
+            if stated[channel][row]
         }
         if statements:
             yield Person(row, {name: cells[row] for name, cells in named.items() if cells[row] is not None}, births[row], statements)
 
 
 def read_statuses(
-    klaviyo: Klaviyo, imported: list[Person], mode: Mode, channels: Collection[Channel], stop: Event | None = None
+    klaviyo: Klaviyo, stating: list[Person], mode: Mode, channels: Collection[Channel], stop: Event | None = None
 ) -> Statuses:
     """What must be known of Klaviyo before anything is sent.
 
@@ -126,10 +131,10 @@ def read_statuses(
     same, without the address or number.
     """
     statuses = Statuses(channels)
-    statuses.read(klaviyo, (key for person in imported for _, key, _ in person.unsure(mode)), stop)
-    missing = {person.row: [key for key in person.needed(mode) if not statuses.asked(key)] for person in imported}
-    patiently(klaviyo, statuses, {key: person.identifiers[key[0]] for person in imported for key in missing[person.row]}, stop)
-    unseen = [person for person in imported if not all(map(statuses.asked, missing[person.row]))]
+    statuses.read(klaviyo, (key for person in stating for _, key, _ in person.unsure(mode)), stop)
+    missing = {person.row: [key for key in person.needed(mode) if not statuses.asked(key)] for person in stating}
+    patiently(klaviyo, statuses, {key: person.identifiers[key[0]] for person in stating for key in missing[person.row]}, stop)
+    unseen = [person for person in stating if not all(map(statuses.asked, missing[person.row]))]
     statuses.read(klaviyo, (key for person in unseen for key in keys_of(person.identifiers)), stop)
     return statuses
 

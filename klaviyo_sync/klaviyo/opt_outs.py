@@ -1,4 +1,4 @@
-"""Opt-outs of windows that stopped themselves: which of them are new to Klaviyo, and their way out without their profiles."""
+"""Opt-outs that go out without their profiles: of windows that stopped themselves, and of rows that stay behind."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from klaviyo_sync.core.sync import Channel
 from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.consents import SETTLED, Person, people, reason
 from klaviyo_sync.klaviyo.statuses import Statuses, key_of
-from klaviyo_sync.klaviyo.subscriptions import UNSUBSCRIBES, Calls
+from klaviyo_sync.klaviyo.subscriptions import UNSUBSCRIBES, Ask, Calls
 
 MODE = "guard"  # it decides about subscribes only
 
@@ -34,11 +34,11 @@ def new_opt_outs(klaviyo: Klaviyo, rows: pa.Table, channels: Collection[Channel]
     return found, statuses.requests
 
 
-def send_opt_outs(klaviyo: Klaviyo, rows: pa.Table, until: datetime) -> ConsentOutcome:
+def send_opt_outs(klaviyo: Klaviyo, rows: pa.Table, until: datetime | None = None) -> ConsentOutcome:
     """What became of the opt-outs of some rows whose profiles are not imported. Subscribes are left alone.
 
-    They are sent each time that their window is tried, so Klaviyo is read first: who subscribed there after `until`, the window's end,
-    is not unsubscribed again by a statement without a date.
+    An opt-out without a date goes out unread, unless `until` is given, the end of a window that is tried again and again: who
+    subscribed in Klaviyo after it is then left alone.
 
     Raises:
         Refused: The key or its scopes are not good.
@@ -46,14 +46,32 @@ def send_opt_outs(klaviyo: Klaviyo, rows: pa.Table, until: datetime) -> ConsentO
     """
     ledger = Ledger(rows)
     leaving = [person.leaving() for person in people(ledger)]
-    statuses = read(klaviyo, leaving, ledger.channels)
+    statuses = read(klaviyo, leaving, ledger.channels, undated=until is not None)
     ledger.requests += statuses.requests
+    asks = plan_opt_outs(leaving, statuses, ledger, until)
+    Calls(klaviyo, ledger).send(UNSUBSCRIBES, asks)
+    return ledger.outcome()
+
+
+def foresee_opt_outs(klaviyo: Klaviyo, rows: pa.Table) -> ConsentOutcome:
+    """What would become of the opt-outs of some rows whose profiles are not imported: `sent` are those that would be. Writes nothing."""
+    ledger = Ledger(rows)
+    leaving = [person.leaving() for person in people(ledger)]
+    for ask in plan_opt_outs(leaving, read(klaviyo, leaving, ledger.channels, undated=False), ledger):
+        for channel in ask.channels:
+            ledger.settle(ask.row, channel, "sent")
+    return ledger.outcome()
+
+
+def plan_opt_outs(leaving: Collection[Person], statuses: Statuses, ledger: Ledger, until: datetime | None = None) -> list[Ask]:
+    """The people to unsubscribe, each with all their channels. The other opt-outs are settled."""
     asks = []
     for person in leaving:
         going: dict[Channel, datetime | None] = {}
         for channel, statement in person.statements.items():
-            present = statuses.of(channel, key_of(channel, person.identifiers)) or Present()
-            dated = statement if statement.at or present.status != "SUBSCRIBED" else statement._replace(at=until)
+            unread = statement.at is None and until is None
+            present = (None if unread else statuses.of(channel, key_of(channel, person.identifiers))) or Present()
+            dated = statement._replace(at=statement.at or until) if present.status == "SUBSCRIBED" else statement
             line = decide(dated, present, MODE)
             if line.action == "unsubscribe":
                 going[channel] = None
@@ -61,14 +79,19 @@ def send_opt_outs(klaviyo: Klaviyo, rows: pa.Table, until: datetime) -> ConsentO
                 ledger.settle(person.row, channel, SETTLED[line.action], reason(line.code) if line.code else None)
         if going:
             asks.append(person.ask(going))
-    Calls(klaviyo, ledger).send(UNSUBSCRIBES, asks)
-    return ledger.outcome()
+    return asks
 
 
-def read(klaviyo: Klaviyo, leaving: Collection[Person], channels: Collection[Channel]) -> Statuses:
-    """What Klaviyo holds about the people."""
+def read(klaviyo: Klaviyo, leaving: Collection[Person], channels: Collection[Channel], *, undated: bool = True) -> Statuses:
+    """What Klaviyo holds about the people; without `undated` only about those whose opt-outs have dates."""
     statuses = Statuses(channels)
-    statuses.read(klaviyo, (key_of(channel, person.identifiers) for person in leaving for channel in person.statements))
+    keys = (
+        key_of(channel, person.identifiers)
+        for person in leaving
+        for channel, statement in person.statements.items()
+        if undated or statement.at is not None
+    )
+    statuses.read(klaviyo, keys)
     return statuses
 
 

@@ -140,7 +140,7 @@ def imported(
     try:
         rejects = importing.open_rejects()
         with not_swallowed(), import_slot(context.instance, context.run.run_id, context.log.info):
-            before = read_ledger(context.instance, key)  # before a row is sent: nothing must keep its result from being stored
+            before = read_ledger(context.instance, sync)  # before a row is sent: nothing must keep its result from being stored
             now = importing.clock()
             report = importing.run_windows(
                 sync,

@@ -73,12 +73,18 @@ def consent(sync: Sync, result: Result) -> Verdict:
     total = sum(result.consent.values(), ConsentCounts())
     cells = sum(count for kind, count in issues.items() if kind.code in CODES and CODES[kind.code].effect == "cell")
     wrong = max(cells, total.rejected)
-    grave = sync.tolerance.rejected.exceeded_by(wrong, result.read) or sync.tolerance.failed.exceeded_by(total.refused, result.read)
+    # A word that nobody understands can be an opt-out: no tolerance covers it.
+    unknown_words = any(kind.code == "unknown_consent_word" for kind in issues)
+    intolerable = sync.tolerance.rejected.exceeded_by(wrong, result.read) or sync.tolerance.failed.exceeded_by(total.refused, result.read)
+    grave = unknown_words or intolerable
     numbers = {f"consent_{part}": dg.MetadataValue.int(getattr(total, part)) for part in ("stated", "rejected", "refused", "guarded")}
     words = "; ".join(equation(channel, counts) for channel, counts in result.consent.items()) or "No row states anything"
+    # Nobody may be mailed on because a tolerance covers their opt-out.
+    if total.opt_outs_refused:
+        words += f". Klaviyo refused {counted(total.opt_outs_refused, 'opt-out')}: unsubscribe these people in Klaviyo by hand"
     return Verdict(
         wrong + total.refused,
-        grave,
+        grave or total.opt_outs_refused > 0,
         f"{words}.",
         {**numbers, **consent_metadata(result.consent), **issue_metadata(issues)},
     )

@@ -15,7 +15,7 @@ PLOTTED = ("subscribed", "unsubscribed", "guarded")
 
 
 def table(consent: Mapping[Channel, ConsentCounts]) -> dg.MetadataValue:
-    """A line per channel: every statement, and the same by what became of it. `unsubscribed` is the part of `sent` that are opt-outs."""
+    """A line per channel: every statement, and the same by what became of it; of those sent and refused also how many are opt-outs."""
     records = [
         dg.TableRecord({"channel": channel, **{part: getattr(counts, part) for part in CONSENT_PARTS}})
         for channel, counts in consent.items()
@@ -31,11 +31,13 @@ def consent_metadata(consent: Mapping[Channel, ConsentCounts]) -> dict[str, dg.M
 
 
 def read_consent(metadata: Mapping[str, dg.MetadataValue]) -> dict[Channel, ConsentCounts]:
-    """The counts that `consent_metadata` wrote down."""
+    """The counts that `consent_metadata` wrote down; 0 for a part that the version of that time did not count."""
     held = metadata.get(TABLE)
     records = held.records if isinstance(held, dg.TableMetadataValue) else []
     lines: dict[Any, Any] = {record.data["channel"]: record.data for record in records}
-    return {channel: ConsentCounts(**{part: lines[channel][part] for part in CONSENT_PARTS}) for channel in CHANNELS if channel in lines}
+    return {
+        channel: ConsentCounts(**{part: lines[channel].get(part, 0) for part in CONSENT_PARTS}) for channel in CHANNELS if channel in lines
+    }
 
 
 def equation(channel: Channel, counts: ConsentCounts) -> str:

@@ -63,7 +63,7 @@ def overview(
     key, history = asset_key(sync), sync.history == "include"
     by = settled(now.astimezone(sync.zone), sync.settle)
     due = list(windows(sync, by))
-    ledger = read_ledger(instance, key).ledger
+    ledger = read_ledger(instance, sync).ledger
     coverage = ledger.coverage(dataset_id(sync), destination)
     missing = uncovered(due, coverage, history=history)
     stopped = stopped_windows(instance, sync, destination, coverage)

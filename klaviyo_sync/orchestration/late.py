@@ -83,7 +83,7 @@ def rows_for_good(sync: Sync, instance: dg.DagsterInstance, windows: Sequence[Wi
     A window may have been imported under its own key, or as several windows of another frequency that are together exactly as long. Results
     of another dataset, account or `overlap` say nothing of it.
     """
-    ledger = read_ledger(instance, asset_key(sync)).ledger
+    ledger = read_ledger(instance, sync).ledger
     own = latest(instance, asset_key(sync), [window.key for window in windows])
     others = newest(instance, asset_key(sync), LOOKED_AT)
     rows: dict[Span, int] = {}

@@ -116,7 +116,13 @@ def fields(sync: Sync) -> list[tuple[str, str, list[str], str, list[str]]]:
         for name, field in sync.properties.items()
     ]
     consents = [
-        (f"consent.{channel}", "consent", some(field.column, field.timestamp), f"Consent, undated subscribes: {sync.consent.undated}.", [])
+        (
+            f"consent.{channel}",
+            "consent",
+            some(field.column, field.date_column),
+            f"Consent, undated subscribes: {sync.consent.undated}.",
+            [],
+        )
         for channel, field in (sync.consent.channels().items() if sync.consent else ())
         if sync.consent
     ]

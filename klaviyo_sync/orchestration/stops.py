@@ -113,7 +113,7 @@ def results_before(instance: dg.DagsterInstance, sync: Sync, first: Window, dest
     stored = latest(instance, asset_key(sync), keys) if keys else {}
     if not stored:
         return []
-    ledger = read_ledger(instance, asset_key(sync)).ledger
+    ledger = read_ledger(instance, sync).ledger
     ours = (one for one in reversed(stored.values()) if ledger.counts(one.entry.origin, dataset_id(sync), destination))
     found = [changes for one in ours if (changes := changes_of(one.record)) is not None]
     return found[:MOST_RESULTS]

@@ -24,7 +24,7 @@ NOW = START + timedelta(days=DAYS - 2, seconds=-1)
 # 100 rows a day, of 8 bytes for `changed` and 2 + 4 for `id`.
 TABLE = f"""
 CREATE SCHEMA crm;
-CREATE TABLE crm.people AS SELECT lpad(i::VARCHAR, 4, '0') AS id, TIMESTAMPTZ '2026-01-01 00:00Z' + to_minutes(i * 1440 // 100) AS changed
+CREATE TABLE crm.people AS SELECT lpad(i::VARCHAR, 4, '0') AS id, TIMESTAMPTZ '2026-01-01 00:00:00Z' + to_minutes(i * 1440 // 100) changed
 FROM range({DAYS * 100}) AS r(i);
 """
 DAY_BYTES = 100 * 14

@@ -99,7 +99,7 @@ def test_a_partition_filter_is_demanded(server: Server) -> None:
 @pytest.mark.parametrize("rest", [False, True])
 def test_a_cell_that_breaks_the_query(server: Server, *, rest: bool) -> None:
     """A query that fails over a cell says which job to look at, and nothing of the cell."""
-    server.state.execute(f"INSERT INTO crm.people BY NAME SELECT '{CELL}' AS id, TIMESTAMPTZ '2026-01-01 00:00Z' AS changed")
+    server.state.execute(f"INSERT INTO crm.people BY NAME SELECT '{CELL}' AS id, TIMESTAMPTZ '2026-01-01 00:00:00Z' AS changed")
     broken = people(dataset=None, query="SELECT CAST(id AS INT64) AS id, changed FROM crm.people", properties={})
     with opened(server, rest=rest) as warehouse, pytest.raises(Refused, match=r"job [0-9a-f-]+") as caught:
         rows(warehouse, broken)
@@ -193,7 +193,7 @@ def test_what_does_not_pass(server: Server, call: str, error: object, kind: type
 def test_pages_that_break(server: Server) -> None:
     """Over REST a page that fails is asked for again, and each page is yielded once."""
     server.state.execute(
-        "CREATE OR REPLACE TABLE crm.people AS SELECT i::VARCHAR AS id, TIMESTAMPTZ '2026-01-01 00:00Z' changed FROM range(50_000) r(i)"
+        "CREATE OR REPLACE TABLE crm.people AS SELECT i::VARCHAR AS id, TIMESTAMPTZ '2026-01-01 00:00:00Z' changed FROM range(50_000) r(i)"
     )
     with opened(server, rest=True) as warehouse:
         asked = window(warehouse, people(properties={}))

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER, WORDS
+from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER
 from klaviyo_sync.core.consent_reasons import CONSENT_CODES
+from klaviyo_sync.core.consent_words import WORDS
 from klaviyo_sync.core.decisions import RULES, Rule
 from klaviyo_sync.core.issues import CODES, Code
 from klaviyo_sync.klaviyo.limits import PROFILES

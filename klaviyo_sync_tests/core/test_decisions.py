@@ -140,6 +140,8 @@ def test_suppressions(reasons: tuple[str, ...], hold: Hold) -> None:
         (Statement("subscribe", AT), Present("UNSUBSCRIBED", AT + DAY), "newer"),
         (Statement("subscribe", AT + timedelta(milliseconds=500)), Present("UNSUBSCRIBED", AT), "same"),
         (Statement("subscribe", AT + timedelta(seconds=1)), Present("UNSUBSCRIBED", AT), "older"),
+        (Statement("subscribe", AT, zoneless=True), Present("UNSUBSCRIBED", AT - timedelta(hours=13)), "newer"),
+        (Statement("subscribe", AT, zoneless=True), Present("UNSUBSCRIBED", AT - timedelta(hours=15)), "older"),
         (Statement("unsubscribe", AT - timedelta(milliseconds=500)), Present("SUBSCRIBED", AT), "same"),
         (Statement("subscribe", AT), Present("UNSUBSCRIBED"), "undated"),
         (Statement("subscribe", AT), Present("SUBSCRIBED", AT + DAY), "undated"),

@@ -141,7 +141,7 @@ def test_order_is_kept(connection: duckdb.DuckDBPyConnection) -> None:
     assert encoded.to_pylist() == expected
     assert max(len(chunk) for chunk in encoded.chunks) <= PIECE_ROWS
     rows = pa.table({"text": expected})
-    pieces = list(Prepared(encoded, rows, pd.DataFrame(), np.zeros(0), {}).pieces())
+    pieces = list(Prepared(encoded, rows, pd.DataFrame(), np.zeros(0), {}, rows.slice(0, 0)).pieces())
     assert [text for texts, _ in pieces for text in texts.to_pylist()] == expected
     assert [text for _, beside in pieces for text in beside["text"].to_pylist()] == expected
     assert all(len(texts) == len(beside) for texts, beside in pieces)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klaviyo_sync.core.coverage import BEGINNING, Coverage, Span
-from klaviyo_sync.core.ledger import ANYWHERE, MOST_SPANS, Destination, Entry, Ledger, Origin, closed_ledger, expanded
+from klaviyo_sync.core.ledger import ANYWHERE, MOST_SPANS, Destination, Entry, Ledger, Origin, WasFirst, closed_ledger, expanded
 
 MEMBERS, SCORES = "local/crm.members", "local/ml.scores"
 SHOP, OTHER, SANDBOX = (
@@ -29,7 +29,12 @@ DESTINATIONS = st.builds(Destination, st.sampled_from([None, "AbC123"]), st.samp
 
 def covered(*entries: Entry, dataset: str = MEMBERS, destination: Destination = REAL) -> tuple[Span, ...]:
     """What these entries, newest first, cover."""
-    return closed_ledger(entries).coverage(dataset, destination).spans
+    return closed_ledger(entries, began_at(2)).coverage(dataset, destination).spans
+
+
+def began_at(moment: float) -> WasFirst:
+    """Whether a window is the first of a sync whose windows begin at this moment."""
+    return lambda span: span.start <= moment
 
 
 def old(start: int, end: int) -> Entry:
@@ -61,10 +66,16 @@ def test_a_sandbox_is_another_account_before_anybody_asks() -> None:
 
 
 def test_an_upgrade_reloads_nothing() -> None:
-    """Results of earlier versions count, the earliest with its history, before and after the first run that stores an account."""
+    """Results of earlier versions count, the first window with its history, before and after the first run that stores an account."""
     assert covered(old(5, 9), old(2, 5)) == (Span(BEGINNING, 9),)
     assert covered(Entry(Span(9, 10), SHOP), old(5, 9), old(2, 5)) == (Span(BEGINNING, 10),)
     assert covered(Entry(Span(9, 10), SHOP), old(2, 5), old(7, 9)) == (Span(BEGINNING, 5), Span(7, 10))
+
+
+def test_the_earliest_result_of_an_earlier_version_need_not_be_the_first_window() -> None:
+    """Where the first window was never imported, neither is what lies before the earliest result, nor the history."""
+    assert covered(old(7, 9), old(5, 7)) == (Span(5, 9),)
+    assert covered(Entry(Span(9, 10), SHOP), old(5, 9)) == (Span(5, 10),)
 
 
 @pytest.mark.parametrize(
@@ -95,21 +106,21 @@ def test_a_checkpoint_is_as_good_as_everything_before_it(
     ledger = Ledger()
     for entry in newer:
         ledger.add(entry)
-    written = closed_ledger(older).compact()
+    written = closed_ledger(older, began_at(2)).compact()
     assert written is not None
     ledger.continue_with(expanded(json.loads(json.dumps(written))))
-    assert ledger.coverage(dataset, destination).spans == closed_ledger([*newer, *older]).coverage(dataset, destination).spans
+    assert ledger.coverage(dataset, destination).spans == closed_ledger([*newer, *older], began_at(2)).coverage(dataset, destination).spans
 
 
 @given(ENTRIES, DESTINATIONS)
 def test_nothing_is_covered_that_was_not_imported(entries: list[Entry], destination: Destination) -> None:
-    """Whatever the origins, what is covered lies in the spans of the entries, the earliest of which may reach back."""
-    earliest = min((entry.span for entry in entries if entry.may_have_history), default=None)
-    spans = [*(entry.span for entry in entries), *([Span(BEGINNING, earliest.end)] if earliest else [])]
-    assert Coverage(spans).covers_all(closed_ledger(entries).coverage(MEMBERS, destination).spans)
+    """Whatever the origins, what is covered lies in the spans of the entries, of which the first window may reach back."""
+    firsts = [Span(BEGINNING, entry.span.end) for entry in entries if entry.may_have_history and entry.span.start <= 2]
+    spans = [*(entry.span for entry in entries), *firsts]
+    assert Coverage(spans).covers_all(closed_ledger(entries, began_at(2)).coverage(MEMBERS, destination).spans)
 
 
 def test_a_ledger_full_of_holes_is_not_written_down() -> None:
     """A checkpoint stays small: with very many holes the results themselves are read."""
-    assert closed_ledger(Entry(Span(2 * n, 2 * n + 1), SHOP) for n in range(MOST_SPANS + 1)).compact() is None
-    assert closed_ledger(Entry(Span(n, n + 1), SHOP) for n in range(MOST_SPANS + 1)).compact() is not None
+    assert closed_ledger((Entry(Span(2 * n, 2 * n + 1), SHOP) for n in range(MOST_SPANS + 1)), began_at(0)).compact() is None
+    assert closed_ledger((Entry(Span(n, n + 1), SHOP) for n in range(MOST_SPANS + 1)), began_at(0)).compact() is not None

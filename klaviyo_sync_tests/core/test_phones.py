@@ -10,7 +10,7 @@ import phonenumbers
 import pyarrow as pa
 import pytest
 
-from klaviyo_sync.core.cleaning.phones import clean_phone, national_e164, parsed, region, valid_e164
+from klaviyo_sync.core.cleaning.phones import clean_phone, national_e164, parsed, valid_e164
 
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 KINDS = sorted(phonenumbers.PhoneNumberType.values())
@@ -85,18 +85,6 @@ def test_national_numbers_are_parsed_alike() -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("country", ["DE", "de", "DEU", "Germany", " germany "])
-def test_countries_by_code_and_name(country: str) -> None:
-    """A country is known by its codes and its English name, whatever their case."""
-    assert region(country) == "DE"
-
-
-@pytest.mark.parametrize("country", ["", "XX", "Atlantis", "49", "0"])
-def test_countries_that_are_none(country: str) -> None:
-    """What is not a country is not guessed."""
-    assert region(country) is None
-
-
 @pytest.mark.parametrize("chunks", [0, 1, 3])
 def test_columns_without_numbers(chunks: int) -> None:
     """Empty columns and columns of NULLs pass."""
@@ -109,6 +97,14 @@ def test_countries_without_a_plan(country: str) -> None:
     cleaned = clean_phone(pa.array(["0151 23456789", "+4915123456789", "015123456789"]), pa.array([country] * 3), None)
     assert cleaned.cells.to_pylist() == [None, "+4915123456789", None]
     assert {flag.code: flag.where.to_pylist() for flag in cleaned.flags}["invalid_phone"] == [True, False, True]
+
+
+@pytest.mark.parametrize("country", ["Narnia", "Atlantis", "N/A", "-", "unknown", "XX", "\N{NO-BREAK SPACE}?"])
+def test_the_default_country_is_for_blank_cells(country: str) -> None:
+    """A number beside a country that is filled and not known is left out: read by the default country it could be a stranger's."""
+    cleaned = clean_phone(pa.array(["(212) 555 12 25"] * 3 + ["+4915123456789"]), pa.array([country, None, " ", country]), "US")
+    assert cleaned.cells.to_pylist() == [None, "+12125551225", "+12125551225", "+4915123456789"]
+    assert {flag.code: flag.where.to_pylist() for flag in cleaned.flags}["unknown_country"] == [True, False, False, False]
 
 
 def test_a_default_country_that_is_none() -> None:

@@ -89,7 +89,7 @@ def test_consent_needs_its_identifier(channel: str) -> None:
 def test_a_timestamp_alone_is_consent() -> None:
     """A channel may name a timestamp only, as in Klaviyo's file uploads."""
     consent = Consent.model_validate({"sms_marketing": {"timestamp": "at"}})
-    assert [(field.column, field.timestamp) for field in consent.channels().values()] == [(None, "at")]
+    assert [(field.column, field.date_column) for field in consent.channels().values()] == [(None, "at")]
 
 
 @given(count=st.integers(0, 10_000), unit=st.sampled_from("smh"))

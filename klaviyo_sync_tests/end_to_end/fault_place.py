@@ -166,7 +166,10 @@ class Place:
         return answer.json() if answer.content else None
 
     def held(self) -> dict[str, dict[str, Any]]:
-        """The attributes of every profile that Klaviyo holds, by external id, asked page by page."""
+        """The attributes of every imported profile that Klaviyo holds, by external id, asked page by page.
+
+        An opt-out whose row stayed behind makes a profile of an address alone.
+        """
         found = {}
         address: str | None = f"{self.url}/api/profiles?page[size]=100"
         headers = {"Authorization": "Klaviyo-API-Key pk_reader", "revision": "2026-07-15"}
@@ -174,7 +177,8 @@ class Place:
             session.headers.update(headers)
             while address:
                 page = session.get(address, timeout=30).json()
-                found.update((one["attributes"]["external_id"], one["attributes"]) for one in page["data"])
+                shown = (one["attributes"] for one in page["data"])
+                found.update((one["external_id"], one) for one in shown if one["external_id"] is not None)
                 address = page["links"]["next"]
         return found
 

@@ -50,7 +50,8 @@ def test_preview_in_the_middle_of_a_query(tmp_path: Path, source: str) -> None:
         running([*COMMAND, "preview", "people", "--window", "2026-05-01"], env=place.environ, cwd=place.folder) as process,
     ):
         place.until(lambda: list((place.folder / "tmp").glob("klaviyo_sync_*")), PATIENCE)
-        assert ended(process, signal.SIGINT) == (130, ["Stopped."])
+        status, (account, *rest) = ended(process, signal.SIGINT)
+        assert (status, account.startswith("Klaviyo at "), rest) == (130, True, ["Stopped."])
         assert list((place.folder / "tmp").glob("klaviyo_sync_*")) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -10,10 +11,10 @@ from typing import NamedTuple
 import pytest
 
 from klaviyo_sync.config import load
-from klaviyo_sync.core.errors import ConfigError
-from klaviyo_sync.demo.folder import lay_out
+from klaviyo_sync.core.errors import ConfigError, Unavailable
+from klaviyo_sync.demo.folder import lay_out, reserved
 from klaviyo_sync.demo.warehouse import OPTED_OUT
-from shell import REPOSITORY, assets, copied_project, environment, free_port, listens, terminal
+from shell import REPOSITORY, assets, copied_project, environment, free_port, listens, terminal, type_in
 
 DEMO = pytest.mark.xdist_group("demo")
 NOW = datetime(2026, 11, 24, 0, 30, tzinfo=UTC)
@@ -121,3 +122,48 @@ def test_the_demo_says_where_it_must_be_started(tmp_path: Path) -> None:
     """Outside the repository it stops with a sentence, not with a traceback."""
     with pytest.raises(ConfigError, match="run the demo in the folder of the repository"):
         lay_out(tmp_path, tmp_path / "demo", NOW)
+
+
+@pytest.mark.parametrize(
+    "account",
+    ["\n  account: AbC123  # of the shop\n", "\n  account: {env: KLAVIYO_ACCOUNT}\n", "\n  account:\n    env: KLAVIYO_ACCOUNT\n"],
+)
+def test_the_demo_is_for_no_account_but_the_sandbox(tmp_path: Path, account: str) -> None:
+    """A project that names its Klaviyo account runs the demo all the same; an `account` of a connection stays."""
+    snow = "  snow: {type: snowflake, account: acme-shop, user: KLAVIYO_SYNC, authenticator: externalbrowser}\n"
+    example = (REPOSITORY / "klaviyo_sync.yaml").read_text(encoding="utf-8")
+    copied = copied_example(tmp_path / "project")
+    text = example.replace("\nklaviyo:\n", f"\nklaviyo:{account}").replace("connections:\n", f"connections:\n{snow}")
+    (copied / "klaviyo_sync.yaml").write_text(text, encoding="utf-8")
+    lay_out(copied, tmp_path / "demo", NOW)
+    loaded = load(tmp_path / "demo" / "klaviyo_sync.yaml", {}, NOW)
+    assert (loaded.klaviyo.account, loaded.connections["snow"].model_dump()["account"]) == ("SANDBX", "acme-shop")
+
+
+def copied_example(folder: Path) -> Path:
+    """The example's configuration, in a folder of its own."""
+    shutil.copytree(REPOSITORY / "syncs", folder / "syncs")
+    for name in ("klaviyo_sync.yaml", "dagster.yaml", "workspace.yaml"):
+        shutil.copy(REPOSITORY / name, folder / name)
+    return folder
+
+
+def test_one_demo_at_a_time(tmp_path: Path) -> None:
+    """While a demo runs in a folder, another one stops with a sentence and deletes nothing; afterwards the folder is free again."""
+    demo = tmp_path / "demo"
+    with reserved(REPOSITORY, demo):
+        lay_out(REPOSITORY, demo, NOW)
+        with pytest.raises(Unavailable, match=r"is running in .*demo, and a new one would delete its history"), reserved(REPOSITORY, demo):
+            pass
+    with reserved(REPOSITORY, demo):
+        pass
+
+
+def test_make_demo_beside_a_running_one(tmp_path: Path) -> None:
+    """`make demo` in the folder of a running demo ends with one sentence, and leaves its history where it is."""
+    project = copied_project(tmp_path / "project")
+    with reserved(project, project / ".demo"):
+        (project / ".demo" / ".dagster").mkdir()
+        done = type_in("make demo", project, environment())
+    assert (done.returncode, "Stop it with Ctrl-C first." in " ".join(done.stdout.split())) == (2, True), done.stdout + done.stderr
+    assert ("Traceback" in done.stdout + done.stderr, (project / ".demo" / ".dagster").is_dir()) == (False, True)

@@ -186,6 +186,36 @@ def test_an_upgrade_reloads_nothing(bench_of: Callable[..., Bench]) -> None:
     assert asked(bench_of(**{**DAILY, "dataset": "analytics.other"}), at("2024-03-06 00:05")) == ["2024-03-04", "2024-03-05"]
 
 
+def test_an_upgrade_hides_nothing_that_was_missing(bench_of: Callable[..., Bench]) -> None:
+    """Where the schedule of an earlier version never reached the first windows, these are missing also after the upgrade."""
+    bench = bench_of(**DAILY)
+    report(bench, "2024-03-06", "2024-03-07", issues=dg.MetadataValue.json([]))
+    assert asked(bench, at("2024-03-08 00:05")) == ["2024-03-04", "2024-03-05"]
+    bench.run("2024-03-05")
+    assert asked(bench, at("2024-03-08 00:05")) == ["2024-03-04"]
+
+
+@pytest.mark.parametrize(("before", "after"), [("weekly", "daily"), ("monthly", "weekly"), ("daily", "monthly")])
+def test_an_upgrade_and_a_change_of_frequency_at_once(bench_of: Callable[..., Bench], before: str, after: str) -> None:
+    """The first window of the old frequency keeps its history, whatever the frequency is by now and whatever day `start` is."""
+    settings = {**DAILY, "start": "2024-02-07"}
+    old = bench_of(**{**settings, "frequency": before})
+    first = partitions(old.sync).get_first_partition_key()
+    assert first
+    report(old, first, issues=dg.MetadataValue.json([]))
+    spans = read_ledger(old.instance, bench_of(**{**settings, "frequency": after}).sync).ledger.coverage(MEMBERS, Destination()).spans
+    assert spans == (Span(BEGINNING, window_of(partitions(old.sync), first).end.timestamp()),)
+
+
+def test_history_that_an_earlier_version_skipped(bench_of: Callable[..., Bench]) -> None:
+    """Nothing is assumed of older rows while `history` is skipped: once it is included, the first window is missing."""
+    skipping = {**DAILY, "history": "skip"}
+    report(bench_of(**skipping), "2024-03-04", issues=dg.MetadataValue.json([]))
+    bench_of(**skipping).run("2024-03-05")
+    assert asked(bench_of(**skipping), at("2024-03-06 00:05")) == []
+    assert asked(bench_of(**DAILY), at("2024-03-06 00:05")) == ["2024-03-04"]
+
+
 def test_a_materialization_that_was_reported_by_hand(bench_of: Callable[..., Bench]) -> None:
     """One without metadata spans nothing; one that says its window marks it as done, without the history."""
     bench = bench_of(**DAILY)
@@ -235,7 +265,7 @@ def test_only_what_is_newer_than_the_last_checkpoint_is_read(bench_of: Callable[
     bench.run("2024-03-04-04:00")
     bench.run("2024-03-04-05:00")
     newest, middle, *_ = bench.instance.fetch_materializations(KEY, limit=6).records
-    reading = read_ledger(bench.instance, KEY)
+    reading = read_ledger(bench.instance, bench.sync)
     assert (reading.as_of, reading.whole) == (newest.storage_id, True)
     midnight = at("2024-03-04 00:00").timestamp()
     assert reading.ledger.coverage(MEMBERS, Destination()).spans == (Span(BEGINNING, midnight + timedelta(hours=6).total_seconds()),)
@@ -251,7 +281,7 @@ def test_a_long_log_without_a_checkpoint_is_read_as_far_as_it_is_asked_about(ben
     bench = bench_of()
     report(bench, "2024-03-04-00:00", "2024-03-04-01:00", "2024-03-04-02:00", note="written off")
     later = at("2999-01-01 00:00").timestamp()
-    assert not read_ledger(bench.instance, KEY, later, long=2).whole
-    assert checkpoint(read_ledger(bench.instance, KEY, later, long=2)) == {}
-    assert read_ledger(bench.instance, KEY, later, long=3).whole
-    assert read_ledger(bench.instance, KEY, long=2).whole
+    assert not read_ledger(bench.instance, bench.sync, later, long=2).whole
+    assert checkpoint(read_ledger(bench.instance, bench.sync, later, long=2)) == {}
+    assert read_ledger(bench.instance, bench.sync, later, long=3).whole
+    assert read_ledger(bench.instance, bench.sync, long=2).whole

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import phonenumbers
 import pyarrow as pa
-import pycountry
 from phonenumbers import PhoneMetadata, PhoneNumberDesc
 
 from klaviyo_sync.core.cleaning.cells import Cleaned, Flag, has_hidden_characters, trimmed
+from klaviyo_sync.core.cleaning.countries import country_code
 from klaviyo_sync.core.cleaning.texts import bare_identifiers
 from klaviyo_sync.core.frames import by_distinct, keep_where, replaced
 from klaviyo_sync.core.kernels import pc
@@ -23,57 +23,6 @@ from klaviyo_sync.core.kernels import pc
 PUNCTUATION = r"[\s().\-/\x{00a0}\x{2010}-\x{2015}]"
 DIGITS = r"^[0-9]{4,15}$"
 LONGEST_CALLING_CODE = 3
-
-# Names that people write and ISO 3166 does not list.
-COUNTRY_ALIASES = {
-    "UK": "GB",
-    "ENGLAND": "GB",
-    "SCOTLAND": "GB",
-    "WALES": "GB",
-    "GREAT BRITAIN": "GB",
-    "USA": "US",
-    "U.S.": "US",
-    "U.S.A.": "US",
-    "TURKEY": "TR",
-    "RUSSIA": "RU",
-    "SOUTH KOREA": "KR",
-    "NORTH KOREA": "KP",
-    "VIETNAM": "VN",
-    "CZECH REPUBLIC": "CZ",
-    "HOLLAND": "NL",
-    "THE NETHERLANDS": "NL",
-    "MACEDONIA": "MK",
-    "IVORY COAST": "CI",
-    "CAPE VERDE": "CV",
-    "SWAZILAND": "SZ",
-    "BURMA": "MM",
-    "BOSNIA": "BA",
-    "UAE": "AE",
-    "KOSOVO": "XK",
-    "BRUNEI": "BN",
-    "MACAU": "MO",
-    "PALESTINE": "PS",
-    "REUNION": "RE",
-    "CURACAO": "CW",
-    "NORTHERN IRELAND": "GB",
-    "REPUBLIC OF IRELAND": "IE",
-    "DEUTSCHLAND": "DE",
-    "ÖSTERREICH": "AT",
-    "SCHWEIZ": "CH",
-    "SUISSE": "CH",
-    "ESPAÑA": "ES",
-    "ITALIA": "IT",
-    "NEDERLAND": "NL",
-    "BELGIË": "BE",
-    "BELGIQUE": "BE",
-    "DANMARK": "DK",
-    "SVERIGE": "SE",
-    "NORGE": "NO",
-    "SUOMI": "FI",
-    "POLSKA": "PL",
-    "BRASIL": "BR",
-    "MÉXICO": "MX",
-}
 
 # libphonenumber does not take the 0 from every number there that looks as if it had one.
 ALWAYS_PARSED = frozenset({"IL"})
@@ -132,18 +81,6 @@ def valid_e164(numbers: pa.Array) -> pa.Array:
     return valid
 
 
-@cache
-def region(country: str) -> str | None:
-    """The ISO code for a country's code or name, or None when it is not known."""
-    word = country.strip().upper()
-    if word in COUNTRY_ALIASES:
-        return COUNTRY_ALIASES[word]
-    try:
-        return pycountry.countries.lookup(word).alpha_2
-    except LookupError:
-        return None
-
-
 def parsed(number: str, country: str | None) -> str | None:
     """The number in E.164 form when libphonenumber finds it valid, else None."""
     try:
@@ -198,7 +135,8 @@ def national_e164(numbers: pa.Array, homes: pa.Array) -> pa.Array:
 def clean_phone(texts: pa.Array, countries: pa.Array | None, default_country: str | None) -> Cleaned:
     """The numbers in E.164 form; blank cells count as missing.
 
-    `countries` (texts, same length) hold ISO codes or names; `default_country` stands in where there is none.
+    `countries` (texts, same length) hold ISO codes or names. `default_country` stands in where a cell is blank, never where it
+    holds what is no country: the number could be a stranger's there.
     """
     cells, flags = bare_identifiers(texts)
     hidden = has_hidden_characters(cells)
@@ -235,7 +173,7 @@ def home_regions(countries: pa.Array, default_country: str | None) -> pa.Array:
 
     NULL where there is neither, and where the country is not known: a number is never read by a country that it may not have.
     """
-    known = by_distinct(countries, region).cast(pa.string())
+    known = by_distinct(countries, country_code).cast(pa.string())
     return pc.if_else(countries.is_null(), pa.scalar(default_country, pa.string()), known)
 
 
