@@ -41,7 +41,6 @@ def run_windows(
 
     span = "..".join(dict.fromkeys((windows[0].key, windows[-1].key)))
     with warehouse(f"klaviyo_sync {sync.name} {span}") as opened, klaviyo() as client:
-        log(f"Klaviyo at {client.base_url}: {client.account()}")
         return sync_windows(sync, windows, opened, client, now=now, rejects=rejects, log=log, before=before, let_through=let_through)
 
 
