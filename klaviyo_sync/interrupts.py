@@ -8,7 +8,6 @@ callbacks of weak references, which run whenever memory is collected.
 
 from __future__ import annotations
 
-import _thread
 import os
 import signal
 import sys
@@ -94,11 +93,11 @@ def not_swallowed() -> Iterator[None]:
         received.append(number)
         before[signal.Signals(number)](number, frame)
 
-    report = sys.unraisablehook
+    report, main_thread = sys.unraisablehook, threading.get_ident()
 
     def come_again(ignored: sys.UnraisableHookArgs) -> None:
         if received and not issubclass(ignored.exc_type, Exception):
-            threading.Timer(AFTER_COLLECTING, _thread.interrupt_main, (received[-1],)).start()
+            threading.Timer(AFTER_COLLECTING, signal.pthread_kill, (main_thread, received[-1])).start()
         else:
             report(ignored)
 
