@@ -99,7 +99,7 @@ def passes(uv: str, one: Combination) -> bool:
     one.folder.mkdir(parents=True)
     python = one.folder / "env" / "bin" / "python"
     install = [uv, "pip", "install", "--quiet", "--python", python, "--resolution", RESOLUTIONS[one.resolution]]
-    tests = ["klaviyo_sync_tests/core", "klaviyo_sync_tests/contract", "-m", "not long", "-n", "auto", "--dist", "loadgroup"]
+    tests = ["klaviyo_sync_tests/core", "klaviyo_sync_tests/contract", "-m", "not long", "-n", "auto"]
     steps = {
         "installs": [
             [uv, "venv", "--quiet", "--python", one.python, one.folder / "env"],

@@ -67,13 +67,14 @@ def test_a_port_that_is_taken(project: Path) -> None:
     assert (done.returncode, "Traceback" in done.stdout + done.stderr, (project / ".demo").exists()) == (2, False, False)
 
 
-@pytest.mark.parametrize("port", ["0", "65536", "x"])
+@pytest.mark.parametrize("port", ["65536", *(pytest.param(port, marks=pytest.mark.long) for port in ("0", "x"))])
 def test_a_port_that_cannot_be(project: Path, port: str) -> None:
     """A number that is no port is refused in a sentence."""
     done = make(project, f"dev PORT={port}")
     assert (done.returncode, "Invalid value for '--port'" in done.stderr, "Traceback" in done.stderr) == (2, True, False)
 
 
+@pytest.mark.long
 def test_ctrl_c_while_the_demo_imports(project: Path, tmp_path: Path) -> None:
     """Ctrl-C before the UI is up ends `make dev` with a word, not with a traceback, and leaves nothing running."""
     port = free_port()
