@@ -18,7 +18,7 @@ demo: .venv/.ready ## sample warehouse, sandbox, real windows through Dagster; p
 	@$(BIN)/python -m klaviyo_sync.demo $(PEOPLE:%=--people %)
 else
 demo: .venv/.ready-dev
-	@$(BIN)/python klaviyo_sync_tests/demo_elsewhere.py $(WAREHOUSE)
+	@$(BIN)/python klaviyo_sync_tests/demo_elsewhere.py $(WAREHOUSE) $(PEOPLE:%=--people %)
 endif
 
 dev: .venv/.ready ## the same, and then the Dagster UI on PORT (3000), until Ctrl-C
