@@ -4,6 +4,7 @@
 BIN := .venv/bin
 PORT ?= 3000
 WAREHOUSE ?= duckdb
+PEOPLE ?=
 PYTEST_ARGS ?=
 ROWS ?=
 
@@ -13,25 +14,25 @@ help: ## this list
 setup: .venv/.ready-dev ## install everything into .venv (the others do it by themselves)
 
 ifeq ($(WAREHOUSE),duckdb)
-demo: .venv/.ready ## sample warehouse, sandbox, real windows through Dagster; prints what happened. WAREHOUSE=snowflake|bigquery: out of a local one
-	@$(BIN)/python -m klaviyo_sync.demo
+demo: .venv/.ready ## sample warehouse, sandbox, real windows through Dagster; prints what happened. PEOPLE=2000: a smaller one. WAREHOUSE=snowflake|bigquery: out of a local one
+	@$(BIN)/python -m klaviyo_sync.demo $(PEOPLE:%=--people %)
 else
 demo: .venv/.ready-dev
-	@$(BIN)/python klaviyo_sync_tests/demo_elsewhere.py $(WAREHOUSE)
+	@$(BIN)/python klaviyo_sync_tests/demo_elsewhere.py $(WAREHOUSE) $(PEOPLE:%=--people %)
 endif
 
 dev: .venv/.ready ## the same, and then the Dagster UI on PORT (3000), until Ctrl-C
-	@$(BIN)/python -m klaviyo_sync.demo --serve --port $(PORT)
+	@$(BIN)/python -m klaviyo_sync.demo --serve --port $(PORT) $(PEOPLE:%=--people %)
 
 test: .venv/.ready-dev ## tests but the long ones, in parallel; PYTEST_ARGS="-k windows" for some of them
-	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not long" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n auto -m "not long" $(PYTEST_ARGS)
 
 check: .venv/.ready-dev ## style, types, layers, all tests, with many examples of each property
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest -n auto --dist loadgroup --hypothesis-profile=long $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n auto --hypothesis-profile=long $(PYTEST_ARGS)
 
 versions: .venv/.ready ## demo and tests with the lowest and the newest versions that are allowed, on the oldest and the newest Python here
 	@$(BIN)/python .ci/versions.py

@@ -1,4 +1,4 @@
-"""How much of a thing a test tries: little in `make test`, all of it in `make check`."""
+"""How much of a thing a test tries: all of it in `make check`, little in `make test`, next to nothing in `make versions`."""
 
 from __future__ import annotations
 
@@ -11,5 +11,10 @@ def long_form() -> bool:
 
 
 def examples(number: int) -> int:
-    """The number of examples of a property: `number` in the long form, a fifth of it, but at least 10, in the quick one."""
+    """The number of examples of a property: `number` in the long form, a fifth of it, but at least 10, in the quick one.
+
+    With the profile `versions` as few as of every property.
+    """
+    if settings.get_current_profile_name() == "versions":
+        return min(number, settings.get_profile("versions").max_examples)
     return number if long_form() else min(number, max(number // 5, 10))

@@ -185,7 +185,7 @@ def test_what_does_not_pass(server: Server, call: str, error: object, kind: type
         got = []
         with pytest.raises(kind) as caught:
             got.extend(batch.num_rows for batch in warehouse.batches(asked))
-    assert (datetime.now(UTC) - began).total_seconds() < 20
+    assert (datetime.now(UTC) - began).total_seconds() < 120  # the client's own patience is ten minutes
     assert got == []
     assert CELL not in str(caught.value)
 

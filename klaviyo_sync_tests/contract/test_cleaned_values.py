@@ -12,6 +12,7 @@ from api_client import JOBS, Api
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from how_many import examples
 from klaviyo_sync.core.attributes import ATTRIBUTES, PROPERTY
 from klaviyo_sync.core.cleaning import Cleaned, Cleaner, cleaner_for_attribute, cleaner_for_phone, cleaner_for_property
 from klaviyo_sync.core.dialects import Kind
@@ -134,7 +135,7 @@ def send(served: Api, encoder: Encoder, path: str, cleaned: Cleaned) -> int:
 
 @pytest.mark.parametrize("path", [*(path for path in ATTRIBUTES if path not in ("id", "external_id")), PROPERTY + "P"])
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_what_is_clean_is_taken(path: str, data: st.DataObject, served: Api, encoder: Encoder) -> None:
     """Whatever a cell holds, nested or not: its row arrives, and a cell that does not is an issue of the cell."""
     kind, type_, values = data.draw(st.sampled_from(CELLS))

@@ -173,7 +173,9 @@ def test_an_accepted_batch_lets_its_profiles_go() -> None:
             held.append(pa_bytes() - before)
             yield made
             del made
-        time.sleep(0.2)
+        until = time.monotonic() + 60
+        while pa_bytes() - before >= 100_000 and time.monotonic() < until:
+            time.sleep(0.01)
         held.append(pa_bytes() - before)
         released.set()
 
@@ -200,7 +202,7 @@ def test_closing_early_ends_everything() -> None:
         next(outcomes)
         began = time.monotonic()
         outcomes.close()  # pyright: ignore[reportAttributeAccessIssue] - it is a generator
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 60  # its jobs would keep it for hours
         assert no_threads_left()
     assert len(script.jobs) <= 8 + 1
 

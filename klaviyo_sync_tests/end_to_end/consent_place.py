@@ -10,11 +10,11 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+from run_place import FAST
 
 from klaviyo_sync.core.sync import CHANNELS, Channel, Sync
 from klaviyo_sync.core.windows import window
 from klaviyo_sync.klaviyo.client import Klaviyo
-from klaviyo_sync.klaviyo.limits import LIMITS
 from klaviyo_sync.rejects import Rejects
 from klaviyo_sync.sandbox import Sandbox, serve
 from klaviyo_sync.sync_window import Report, sync_windows
@@ -82,7 +82,7 @@ class Place:
         warehouse = DuckDBWarehouse(self.file)
         lines: list[str] = []
         try:
-            with Klaviyo("pk_x", self.url, limits=LIMITS.scaled(1e6)) as klaviyo:
+            with Klaviyo("pk_x", self.url, **FAST) as klaviyo:
                 windows = [window(sync, key) for key in keys]
                 report = sync_windows(sync, windows, warehouse, klaviyo, now=self.now, rejects=self.rejects, log=lines.append)
         finally:

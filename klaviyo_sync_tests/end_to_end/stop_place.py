@@ -8,14 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from run_place import RunPlace
+from run_place import FAST, RunPlace
 
 from klaviyo_sync.core.errors import HaltedError
 from klaviyo_sync.core.stopping import Changes, Stop
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import window
 from klaviyo_sync.klaviyo.client import Klaviyo
-from klaviyo_sync.klaviyo.limits import LIMITS
 from klaviyo_sync.sandbox import Sandbox
 from klaviyo_sync.sync_window import Report, sync_windows
 from klaviyo_sync.warehouses.duckdb import DuckDBWarehouse
@@ -53,7 +52,7 @@ class StopPlace(RunPlace):
         """Runs days together: the report, None when all of them stopped themselves, and those that did."""
         sync = Sync.model_validate({**self.sync, **changes})
         windows = [window(sync, key(day)) for day in days]
-        with closing(DuckDBWarehouse(self.file)) as warehouse, Klaviyo("pk_x", self.url, limits=LIMITS.scaled(1e6)) as klaviyo:
+        with closing(DuckDBWarehouse(self.file)) as warehouse, Klaviyo("pk_x", self.url, **FAST) as klaviyo:
             try:
                 report = sync_windows(
                     sync,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from run_place import FAST
 
 from bigquery_server import Server
 from bigquery_server import serve as serve_bigquery
@@ -17,7 +18,6 @@ from klaviyo_sync.core.result import Result
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import window
 from klaviyo_sync.klaviyo.client import Klaviyo
-from klaviyo_sync.klaviyo.limits import LIMITS
 from klaviyo_sync.rejects import Rejects
 from klaviyo_sync.sandbox import Sandbox, serve
 from klaviyo_sync.sync_window import sync_windows
@@ -57,7 +57,7 @@ class Place:
         warehouse = connect(BigQueryConnection.model_validate({"name": "bigquery", **self.server.connection()}), "klaviyo_sync members")
         now, chosen = datetime(2026, 1, 10, tzinfo=UTC), window(SYNC, "2026-01-02")
         try:
-            with Klaviyo("pk_x", self.url, limits=LIMITS.scaled(1e6)) as klaviyo:
+            with Klaviyo("pk_x", self.url, **FAST) as klaviyo:
                 report = sync_windows(
                     SYNC, [chosen], warehouse, klaviyo, now=now, rejects=self.rejects, log=lambda _: None, most=PROFILES_PER_REQUEST
                 )

@@ -57,10 +57,32 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
-def test_an_interrupt_ends_a_run_at_once(tmp_path: Path, moment: Moment, sign: signal.Signals) -> None:
+# Each moment once, two of them with both signals. The others differ from these only in what is read, or in which request waits.
+AT_ONCE = (
+    ("in a long query", signal.SIGINT),
+    ("waiting for a rate limit to send", signal.SIGINT),
+    ("in a request that is not answered", signal.SIGTERM),
+    ("waiting for a job", signal.SIGINT),
+    ("waiting for another try", signal.SIGINT),
+)
+LONG = (
+    ("in a long query", signal.SIGTERM),
+    ("between the rows of a long query", signal.SIGINT),
+    ("waiting for a rate limit to ask for the account", signal.SIGINT),
+    ("waiting for a rate limit to read consent", signal.SIGINT),
+    ("in a request that is not answered", signal.SIGINT),
+)
+
+
+def test_every_moment_is_tried() -> None:
+    """No moment is left out of both lists."""
+    assert {name for name, _ in (*AT_ONCE, *LONG)} == set(MOMENTS)
+
+
+@pytest.mark.parametrize(("name", "sign"), [*AT_ONCE, *(pytest.param(*case, marks=pytest.mark.long) for case in LONG)])
+def test_an_interrupt_ends_a_run_at_once(tmp_path: Path, name: str, sign: signal.Signals) -> None:
     """It ends as cancelled, without another attempt; its window stays missing, its slot is free, and nothing is sent again."""
+    moment = MOMENTS[name]
     with process_place(tmp_path / "home", limits=False, **{"job_seconds": 0.1, **moment.place}) as place:
         if moment.fault:
             place.box.faults.add(**moment.fault)

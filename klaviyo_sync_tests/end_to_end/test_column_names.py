@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from run_place import RunPlace
 
+from how_many import examples
 from klaviyo_sync.sandbox import Sandbox, serve
 
 KEY = "2026-05-02"
@@ -81,7 +82,7 @@ def imported(
 
 
 @given(names=NAMES.filter(lambda names: len({name.casefold() for name in names} | {name.lower() for name in names}) == len(names)))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 def test_any_names(tmp_path_factory: pytest.TempPathFactory, served: tuple[Sandbox, str], names: list[str]) -> None:
     """Columns with any names, our own internal ones among them, give what plain names give, also when rows are contested."""
     first, second, third = names

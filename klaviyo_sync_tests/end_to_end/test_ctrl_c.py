@@ -25,12 +25,11 @@ def ended(process: subprocess.Popen[str], sign: signal.Signals) -> tuple[int, li
 @contextmanager
 def running(command: list[str], **options: object) -> Iterator[subprocess.Popen[str]]:
     """A command that runs, and ends with the test."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)  # type: ignore[call-overload]
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options) as process:  # type: ignore[call-overload]
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
@@ -42,7 +41,7 @@ def test_the_sandbox(sign: signal.Signals) -> None:
         assert ended(process, sign) == ((130, ["Stopped."]) if sign == signal.SIGINT else (143, []))
 
 
-@pytest.mark.parametrize("source", [ENDLESS, TRICKLE], ids=["in a long query", "between rows"])
+@pytest.mark.parametrize("source", [pytest.param(ENDLESS, marks=pytest.mark.long), TRICKLE], ids=["in a long query", "between rows"])
 def test_preview_in_the_middle_of_a_query(tmp_path: Path, source: str) -> None:
     """The query is interrupted as well, however long it would take to its next row, and nothing spilled stays behind."""
     with (

@@ -16,7 +16,7 @@ from klaviyo_sync.demo.folder import lay_out, reserved
 from klaviyo_sync.demo.warehouse import OPTED_OUT
 from shell import REPOSITORY, assets, copied_project, environment, free_port, listens, terminal, type_in
 
-DEMO = pytest.mark.xdist_group("demo")
+FEW = 2_000
 NOW = datetime(2026, 11, 24, 0, 30, tzinfo=UTC)
 
 
@@ -34,10 +34,10 @@ class Ended(NamedTuple):
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """`make dev PORT=...` in a copy of the project, up to Ctrl-C."""
+    """`make dev PORT=... PEOPLE=...` in a copy of the project, up to Ctrl-C. test_make_targets.py types it with everybody."""
     project, port = copied_project(tmp_path_factory.mktemp("dev") / "project"), free_port()
     before = files_of(project)
-    with terminal(f"make dev PORT={port}", project, environment(), project.parent / "screen.txt") as shell:
+    with terminal(f"make dev PORT={port} PEOPLE={FEW}", project, environment(), project.parent / "screen.txt") as shell:
         shell.wait_until(lambda: "\nDagster: " in shell.said)
         listed = shell.wait_until(lambda: assets(port))
         shell.interrupt()
@@ -50,7 +50,6 @@ def files_of(project: Path) -> set[str]:
     return {path.name for path in project.iterdir()}
 
 
-@DEMO
 def test_the_demo_adds_up(ended: Ended) -> None:
     """Every sync's counts are those that the sample foretells, and what Klaviyo holds is what the warehouse holds."""
     syncs = list((REPOSITORY / "syncs").glob("*.yaml"))
@@ -60,20 +59,17 @@ def test_the_demo_adds_up(ended: Ended) -> None:
     assert len(re.findall(r"as in the warehouse$", ended.told, re.MULTILINE)) == 5, ended.told
 
 
-@DEMO
 def test_who_opted_out_stays_out(ended: Ended) -> None:
     """Nobody who said no to Klaviyo itself is brought back by a warehouse that goes on to say Subscribe."""
     assert len(re.findall(r"opts out of it by their own hand", ended.told)) == len(OPTED_OUT), ended.told
     assert len(re.findall(r"stays out \(\w+", ended.told)) == len(OPTED_OUT), ended.told
 
 
-@DEMO
 def test_the_demo_warns_of_nothing(ended: Ended) -> None:
     """Whoever tries it first reads about imports, not about Dagster's previews."""
     assert "Warning" not in ended.told
 
 
-@DEMO
 def test_the_demo_shows_where_the_other_rows_are(ended: Ended) -> None:
     """The rejects files that it names are there, for their owner."""
     files = re.findall(r"every one of these rows, with its key: (\S+)", ended.told)
@@ -81,7 +77,6 @@ def test_the_demo_shows_where_the_other_rows_are(ended: Ended) -> None:
     assert all(Path(file).is_file() for file in files)
 
 
-@DEMO
 def test_the_ui_shows_every_window_imported(ended: Ended) -> None:
     """The history that `make dev` opens with has no gaps."""
     windows = {name: counts for name, counts in ended.assets.items() if counts is not None}
@@ -90,7 +85,6 @@ def test_the_ui_shows_every_window_imported(ended: Ended) -> None:
     assert all(counts["numMaterialized"] == counts["numPartitions"] > 0 for counts in windows.values())
 
 
-@DEMO
 def test_one_interrupt_ends_everything(ended: Ended) -> None:
     """Ctrl-C ends `make dev` without a traceback; no process, no open port and no folder but .demo stays behind."""
     assert "Traceback" not in ended.told

@@ -150,7 +150,7 @@ def test_commands_in_the_project(project: Path, command: str) -> None:
     assert IN_THE_PROJECT.get(command, "") in done.stdout
 
 
-@pytest.mark.parametrize("command", SANDBOXES)
+@pytest.mark.parametrize("command", [SANDBOXES[0], *(pytest.param(command, marks=pytest.mark.long) for command in SANDBOXES[1:])])
 def test_the_sandbox_as_printed(tmp_path: Path, command: str) -> None:
     """It prints its address, answers, and one Ctrl-C ends it with status 130, as docs/operations.md says of every command."""
     port = free_port()

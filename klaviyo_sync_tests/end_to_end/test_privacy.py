@@ -183,7 +183,7 @@ def test_only_the_rejects_file_tells_and_only_to_its_owner(place: Place) -> None
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
-@pytest.mark.parametrize("dataset", ["people", "broken"])
+@pytest.mark.parametrize("dataset", [pytest.param("people", marks=pytest.mark.long), "broken"])
 def test_a_process_of_its_own(place: Place, tmp_path: Path, dataset: str) -> None:
     """What `dagster asset materialize` prints and keeps, whether the run succeeds or breaks on a cell, is free of cells and of the key."""
     place.fresh()

@@ -69,9 +69,9 @@ def in_the_middle(place: ProcessPlace, run_id: str) -> bool:
 @pytest.mark.parametrize(
     ("place_of", "fault", "reached"),
     [
-        ({"source": ENDLESS}, None, None),
+        pytest.param({"source": ENDLESS}, None, None, marks=pytest.mark.long),
         ({}, throttled("bulk_import_profiles"), answered("bulk_import_profiles", 429)),
-        ({"job_seconds": 900.0}, None, answered("bulk_import_profiles", 202)),
+        pytest.param({"job_seconds": 900.0}, None, answered("bulk_import_profiles", 202), marks=pytest.mark.long),
     ],
     ids=["reading the warehouse", "waiting for a rate limit", "waiting for a job"],
 )

@@ -113,9 +113,18 @@ def test_the_env_file_wins_over_the_shell_everywhere(place: Place) -> None:
     assert (place.emails("DOTENV"), place.boxes["SHELL1"].requests.total()) == (["dotenv@example.com"], 0)
 
 
-@pytest.mark.parametrize("base_url", ["", REAL, "{env: KLAVIYO_BASE_URL}", "{env: OTHER}"])
-@pytest.mark.parametrize("command", [CHECK, PREVIEW])
-def test_an_exported_sandbox_is_what_commands_ask(place: Place, base_url: str, command: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "base_url"),
+    [
+        *((CHECK, ""), (PREVIEW, REAL), (CHECK, "{env: OTHER}")),
+        *(
+            pytest.param(command, base_url, marks=pytest.mark.long)
+            for command, base_url in ((CHECK, REAL), (PREVIEW, ""), (PREVIEW, "{env: OTHER}"))
+        ),
+        *(pytest.param(command, "{env: KLAVIYO_BASE_URL}", marks=pytest.mark.long) for command in (CHECK, PREVIEW)),
+    ],
+)
+def test_an_exported_sandbox_is_what_commands_ask(place: Place, command: str, base_url: str) -> None:
     """`export KLAVIYO_BASE_URL=...` leads to the sandbox, whatever the file says, and the first line printed names its account."""
     place.configure(base_url)
     done = place.type_in(command, KLAVIYO_BASE_URL=place.urls["SHELL1"], OTHER=REAL)
@@ -135,7 +144,7 @@ def test_an_exported_sandbox_is_what_dagster_imports_into(place: Place) -> None:
     assert (place.emails("SHELL1"), place.outside.seen) == (["shell@example.com"], [])
 
 
-@pytest.mark.parametrize("command", [CHECK, PREVIEW, MATERIALIZE])
+@pytest.mark.parametrize("command", [CHECK, pytest.param(PREVIEW, marks=pytest.mark.long), MATERIALIZE])
 def test_an_exported_sandbox_that_the_env_file_overrules_is_refused(place: Place, command: str) -> None:
     """`.env` wins; but who exported a sandbox's address does not mean the real Klaviyo: nothing is asked, and a sentence says why."""
     place.configure(KLAVIYO_BASE_URL=REAL)

@@ -39,7 +39,6 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.mark.xdist_group("wheel")
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     """Every file of `klaviyo_sync`, data files too, and no test."""
     with zipfile.ZipFile(wheel) as archive:
@@ -51,7 +50,6 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.xdist_group("wheel")
 def test_the_wheel_works_where_nothing_else_of_ours_is(wheel: Path, tmp_path: Path) -> None:
     """In an environment with the dependencies and the wheel, the command and the demo start, and say what they miss."""
     environment = tmp_path / "environment"

@@ -29,7 +29,7 @@ CHECK_ALONE = """mutation ($window: String!) {launchPipelineExecution(executionP
 SWITCH = "//*[text()='klaviyo_loyalty_members']/ancestor::*[.//label[contains(@class,'Switch')]][1]//label[contains(@class,'Switch')]"
 PATIENCE = 120
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("ui")]
+pytestmark = [pytest.mark.long]
 
 
 def latest(ui: Ui) -> tuple[list[str], str, str]:
