@@ -16,7 +16,7 @@ from klaviyo_sync.scratch import Scratch
 ENGINE_MEMORY = "64MB"
 FLUSH_EARLY = "SET allocator_flush_threshold = '1MB'"  # DuckDB's allocator gives back what it has freed after each task
 M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3  # of glibc's malloc.h
-LARGE = 256 * 2**10  # bytes
+LARGE = 64 * 2**10  # bytes
 
 
 @contextmanager
@@ -40,6 +40,7 @@ def return_memory() -> None:
     if "jemalloc" in pa.supported_memory_backends():
         pa.set_memory_pool(pa.jemalloc_memory_pool())
         pa.jemalloc_set_decay_ms(0)
-    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):  # other C libraries have none
-        mallopt(M_ARENA_MAX, 1)
-        mallopt(M_MMAP_THRESHOLD, LARGE)
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):  # other C libraries have none
+        libc.mallopt(M_ARENA_MAX, 1)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGE)
+        libc.malloc_trim(0)

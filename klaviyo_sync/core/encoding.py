@@ -26,7 +26,7 @@ from klaviyo_sync.core.packing import text_offsets
 # How a cell is written: quoted and escaped, quoted only, or as it is because it is JSON already.
 Writing = Literal["escape", "quote", "raw"]
 
-PIECE_ROWS = 6_144
+PIECE_ROWS = 2_048
 """Rows whose texts are in one buffer: three of DuckDB's vectors, a few megabytes, let go of as soon as they are sent."""
 
 

@@ -117,6 +117,16 @@ class Batch:
         return self.part(0, middle), self.part(middle, len(self))
 
 
+def owned(table: pa.Table) -> pa.Table:
+    """The table with memory of its own, each column in one chunk.
+
+    A slice keeps its whole array in memory, and a column that came out of a database keeps all columns of its record batch: they are
+    imported together, and released together (https://arrow.apache.org/docs/format/CDataInterface.html#member-allocation).
+    """
+    columns = [pa.concat_arrays([*column.chunks, column.chunk(0).slice(0, 0)]) for column in table.columns]
+    return pa.Table.from_arrays(columns, schema=table.schema)
+
+
 def pack(
     pieces: Iterable[tuple[pa.Array, pa.Table]], envelope: Envelope, *, max_profiles: int = MAX_PROFILES, max_bytes: int = MAX_BYTES
 ) -> Iterator[Batch]:
@@ -130,7 +140,7 @@ def pack(
     count = size = 0
 
     def batch() -> Batch:
-        return Batch(envelope, pa.chunked_array(texts, pa.large_string()), pa.concat_tables(tables))
+        return Batch(envelope, pa.chunked_array(texts, pa.large_string()), owned(pa.concat_tables(tables)))
 
     for profiles, rows in pieces:
         offsets = text_offsets(profiles)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import orjson
 import pyarrow as pa
 
+from klaviyo_sync.core.compressing import compressed, decompressed
 from klaviyo_sync.core.errors import Refused
 from klaviyo_sync.core.packing import Batch, Envelope
 from klaviyo_sync.core.result import Outcome, Reason
@@ -27,12 +29,20 @@ BLIND_LIMIT = 100
 
 @dataclass(frozen=True)
 class Job:
-    """An import job that Klaviyo accepted, with the rows of its profiles, and what was sent until it did."""
+    """An import job that Klaviyo accepted, with the rows of its profiles, and what was sent until it did.
+
+    Many jobs wait for their end at the same time, so that their rows wait `compressed`.
+    """
 
     id: str
-    rows: pa.Table
+    compressed: pa.Buffer
     requests: int
     bytes: int
+
+    @cached_property
+    def rows(self) -> pa.Table:
+        """The rows, as in the batch that became the job."""
+        return decompressed(self.compressed)
 
 
 @dataclass
@@ -64,7 +74,7 @@ class Submission:
             self.bytes += answer.attempts * part.size
             if isinstance(answer, Answer):
                 self.accepted = True
-                yield Job(answer.resource["id"], part.rows, *self._spent())
+                yield Job(answer.resource["id"], compressed(part.rows), *self._spent())
             else:
                 parts.extend(self._rest(part, round_, answer))
         if self._refused:

@@ -51,6 +51,7 @@ class DuckDBWarehouse:
         # One thread: what a sort needs grows with the threads, and cleaning the rows takes longer than reading them.
         self.connection.execute("SET GLOBAL TimeZone = 'UTC'; SET preserve_insertion_order = false; SET threads = 1")
         self.connection.execute(FLUSH_EARLY)
+        self.connection.execute("SET streaming_buffer_size = '256KB'")
         try:
             change_setting(self.connection, "temp_directory", str(self.spill.path))
             change_setting(self.connection, "memory_limit", memory_limit)
