@@ -13,6 +13,7 @@ from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER
 from klaviyo_sync.core.sync import Channel
 from klaviyo_sync.sandbox.consents import Consents, How
 from klaviyo_sync.sandbox.profiles import RANK, Profiles, TakenError
+from klaviyo_sync.sandbox.readings import Readings
 
 REPEATED = 30 * 60.0
 """For how long, in sandbox seconds, a second subscribe of one person is ignored."""
@@ -49,10 +50,11 @@ def reached(profiles: Profiles, asked: Asked, channel: Channel) -> int | None:
 class ConsentJobs:
     """Consent that was accepted and cannot be seen yet."""
 
-    def __init__(self, profiles: Profiles, consents: Consents, join: Join) -> None:
+    def __init__(self, profiles: Profiles, consents: Consents, join: Join, readings: Callable[[], Readings]) -> None:
         self._profiles = profiles
         self._consents = consents
         self._join = join
+        self._readings = readings
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._accepted = 0
         self._recent: dict[tuple[str, str | int], float] = {}
@@ -115,12 +117,14 @@ class ConsentJobs:
                 self._consents.unsubscribe(number, channel, now, asked.how, phone_number=_phone(asked, channel))
 
     def _write(self, asked: Asked, now: float) -> None:
-        """Makes the profile, or gives it the identifiers it lacks. Identifiers of two profiles stay with their owners."""
+        """Makes the profile, or gives it the identifiers it lacks. Identifiers of two profiles are treated as the readings say."""
         number = owner(self._profiles, asked.identifiers, asked.id)
         held = {} if number is None else self._profiles.attributes(number)
-        if any(name not in held for name in asked.identifiers):
+        merges = self._readings().consent_conflict == "merged"
+        owners = {self._profiles.find(name, value) for name, value in asked.identifiers.items()}
+        if any(name not in held for name in asked.identifiers) or (merges and owners - {None, number}):
             try:
-                self._profiles.upsert(asked.id, asked.identifiers, now)
+                self._profiles.upsert(asked.id, asked.identifiers, now, None if merges else "refused")
             except TakenError:
                 return
 

@@ -82,6 +82,14 @@ class Consents:
         """What is held of a profile; of one without any consent a blank person, who is not kept."""
         return self._people.get(number) or Person()
 
+    def put(self, number: int, person: Person) -> None:
+        """Replaces what is held of a profile."""
+        self._people[number] = person
+
+    def take(self, number: int) -> Person | None:
+        """What was held of a profile, which is forgotten; None when nothing was."""
+        return self._people.pop(number, None)
+
     def numbers(self) -> list[int]:
         """The profiles of which something is held."""
         return sorted(self._people)

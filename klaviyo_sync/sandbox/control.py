@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from klaviyo_sync.sandbox.answers import Answer, ApiError
@@ -73,6 +74,27 @@ def _remove_list(sandbox: Sandbox, request: Request) -> Answer:
     return Answer(404 if gone is None else 204)
 
 
+def _get_readings(sandbox: Sandbox, request: Request) -> Answer:
+    del request
+    return plain(200, asdict(sandbox.readings))
+
+
+def _change_readings(sandbox: Sandbox, request: Request) -> Answer:
+    options = request.json()
+    if not isinstance(options, dict):
+        raise ValueError(f"Readings are an object with some of: {', '.join(asdict(sandbox.readings))}.")  # noqa: TRY004 - answered as a 400
+    with sandbox.lock:
+        sandbox.settle()
+        sandbox.readings = sandbox.readings.changed(options)
+    return plain(200, asdict(sandbox.readings))
+
+
+def _restore_readings(sandbox: Sandbox, request: Request) -> Answer:
+    del request
+    sandbox.restore_readings()
+    return Answer(204)
+
+
 CONTROLS: dict[tuple[str, str], Callable[[Sandbox, Request], Answer]] = {
     ("GET", "/sandbox/state"): _get_state,
     ("POST", "/sandbox/reset"): _reset,
@@ -80,6 +102,9 @@ CONTROLS: dict[tuple[str, str], Callable[[Sandbox, Request], Answer]] = {
     ("DELETE", "/sandbox/faults"): _clear_faults,
     ("POST", "/sandbox/lists"): _add_list,
     ("DELETE", "/sandbox/lists/*"): _remove_list,
+    ("GET", "/sandbox/readings"): _get_readings,
+    ("POST", "/sandbox/readings"): _change_readings,
+    ("DELETE", "/sandbox/readings"): _restore_readings,
     **CONSENT_CONTROLS,
 }
 

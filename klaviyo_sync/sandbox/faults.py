@@ -10,6 +10,7 @@ from typing import Any, Literal
 import orjson
 
 from klaviyo_sync.sandbox.answers import HTML, Answer, problem
+from klaviyo_sync.sandbox.checks import DEGREES, PLACES, TEXTS
 
 _GATEWAY_PAGE = b"<html><head><title>%d</title></head><body><center><h1>%d</h1></center><hr><center>sandbox</center></body></html>"
 
@@ -97,11 +98,32 @@ class RequestFault:
         return REQUEST_FAULTS[self.kind] is not None and not self.carried_out
 
 
+_ATTRIBUTES = "/data/attributes"
+
+
+def _holds(profile: Mapping[str, Any], cell: str) -> bool:
+    """Whether a profile has a value in this cell."""
+    if cell == "id":
+        return profile.get("id") is not None
+    attributes = profile.get("attributes")
+    name, _, inner = cell.partition(".")
+    value = attributes.get(name) if isinstance(attributes, dict) else None
+    return (value.get(inner) if inner and isinstance(value, dict) else value) is not None
+
+
+def _exists(cell: str) -> bool:
+    """Whether profiles can have this cell."""
+    name, _, inner = cell.partition(".")
+    return cell in TEXTS | {"id"} or (name == "properties" and inner != "") or (name == "location" and inner in PLACES | DEGREES)
+
+
 @dataclass(frozen=True)
 class RowFault:
     """Rows that fail: those whose identifiers contain a text, or every k-th.
 
-    They pass the request and fail in the job; with `early`, they refuse the request, which names them by their places.
+    They pass the request and fail in the job; with `early`, they refuse the request, which names them by their places. With
+    `cell`, such as "title", "location.city" or "properties.Points", only rows fail that hold this cell, all of them if nothing
+    else is said, and the error points at it.
     """
 
     kind: str = "row"
@@ -110,13 +132,26 @@ class RowFault:
     code: str = "invalid"
     title: str = "Invalid input."
     detail: str = "The profile could not be imported."
-    pointer: str | None = "/data/attributes"
+    pointer: str | None = _ATTRIBUTES
     early: bool = False
+    cell: str | None = None
+
+    @property
+    def place(self) -> str | None:
+        """The JSON pointer of the error, from the profile on."""
+        if self.cell is None or self.pointer != _ATTRIBUTES:
+            return self.pointer
+        return "/data/id" if self.cell == "id" else f"{_ATTRIBUTES}/{self.cell.replace('.', '/', 1)}"
 
     def hits(self, profile: Mapping[str, Any], count: int) -> bool:
         """Whether this profile, the `count`-th that the sandbox imports (`early`: of the request), fails."""
         attributes = profile["attributes"] if isinstance(profile.get("attributes"), dict) else {}
         identifiers = (attributes.get("email"), attributes.get("external_id"), attributes.get("phone_number"), profile.get("id"))
+        if self.cell is not None:
+            if not _holds(profile, self.cell):
+                return False
+            if self.every == 0 and self.containing is None:
+                return True
         return (self.every > 0 and count % self.every == 0) or (
             self.containing is not None and any(self.containing in value for value in identifiers if isinstance(value, str))
         )
@@ -157,6 +192,8 @@ def fault(kind: str, **options: Any) -> Passing | RowFault:
     operations = [route.operation for route in ROUTES.routes]
     if isinstance(one, RequestFault) and one.endpoint not in (None, *operations):
         raise ValueError(f"{one.endpoint!r} is not an endpoint. Endpoints: {', '.join(operations)}.")
+    if isinstance(one, RowFault) and one.cell is not None and not _exists(one.cell):
+        raise ValueError(f"{one.cell!r} is not a cell of a profile. Cells: id, {', '.join(sorted(TEXTS))}, location.city, properties.Name.")
     return one
 
 

@@ -19,7 +19,9 @@ from klaviyo_sync.sandbox.consents import TEXTS, Consents, How, Person
 from klaviyo_sync.sandbox.faults import Faults, RowFault
 from klaviyo_sync.sandbox.jobs import Failure, Job, Jobs, Row, sent, size
 from klaviyo_sync.sandbox.limits import Limits
+from klaviyo_sync.sandbox.merging import Merging
 from klaviyo_sync.sandbox.profiles import Profiles, TakenError, UnknownProfileError
+from klaviyo_sync.sandbox.readings import Readings
 
 OptIn = Literal["single_opt_in", "double_opt_in"]
 PayloadShape = Literal["flat", "attributes", "absent"]
@@ -74,6 +76,7 @@ class Sandbox:
         opt_in_process: how people opt in when they are subscribed without a list.
         consent_seconds: how long it takes until consent that was accepted can be seen, in sandbox seconds.
         profile_seconds: how long it takes until listings of profiles show a new one, in sandbox seconds.
+        readings: how it reads what Klaviyo says about identifiers of two profiles, merges, and consent on merges.
         account: six characters, the id of the account.
         seed: of everything that is left to chance: job ids, durations, the order in which jobs end.
         clock: the time, in seconds since 1970.
@@ -96,6 +99,7 @@ class Sandbox:
         opt_in_process: OptIn = "double_opt_in",
         consent_seconds: float = 1.0,
         profile_seconds: float = 0.0,
+        readings: Readings = Readings(),  # noqa: B008 - frozen
         account: str = "SANDBX",
         seed: int = 0,
         clock: Callable[[], float] = time.time,
@@ -113,6 +117,7 @@ class Sandbox:
         self.opt_in_process: OptIn = opt_in_process
         self.consent_seconds = consent_seconds
         self.profile_seconds = profile_seconds
+        self.readings = self._read_at_first = readings
         self.account = account
         self.clock = clock
         self.lock = threading.RLock()
@@ -126,16 +131,21 @@ class Sandbox:
         """Back to the account as it was made: its lists empty, no profiles, jobs, faults or counts."""
         with self.lock:
             random = Random(self._seed)  # noqa: S311 - chance that can be repeated, nothing secret
-            self.profiles = Profiles()
             self.jobs = Jobs(self.account, random, self.job_seconds)
             self.lists = {one.id: SandboxList(one.id, one.name, one.opt_in_process, one.created or self._born) for one in self._lists}
             self.consents = Consents()
-            self.consent_jobs = ConsentJobs(self.profiles, self.consents, self._join)
+            merging = Merging(self.consents, lambda: self.readings, lambda: [one.members for one in self.lists.values()])
+            self.profiles = Profiles(merging, lambda: self.readings)
+            self.consent_jobs = ConsentJobs(self.profiles, self.consents, self._join, lambda: self.readings)
             self.suppression_jobs: dict[str, SuppressionJob] = {}
             self.limits = Limits()
             self.requests: Counter[tuple[str, int]] = Counter()
             self.rows_seen = 0
             self.faults.clear()
+
+    def restore_readings(self) -> None:
+        """Back to the readings that the account was made with."""
+        self.readings = self._read_at_first
 
     def now(self) -> float:
         """The real time, in seconds since 1970; what timestamps show."""
@@ -247,6 +257,7 @@ class Sandbox:
                     failure = Failure(sent(row), "not_found", "Not found.", detail, "/data/id")
             if failure is not None:
                 job.failures.append(failure)
+        numbers = dict.fromkeys(map(self.profiles.current, numbers))
         for list_id in job.lists:
             if list_id in self.lists:
                 members = self.lists[list_id].members
@@ -260,5 +271,5 @@ class Sandbox:
             return Failure(profile, "invalid", "Invalid input.", "The profile is larger than 100 KB.", "/data")
         for fault in faults:
             if fault.hits(profile, self.rows_seen):
-                return Failure(profile, fault.code, fault.title, fault.detail, fault.pointer)
+                return Failure(profile, fault.code, fault.title, fault.detail, fault.place)
         return None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from klaviyo_sync.sandbox import Sandbox
+from klaviyo_sync.sandbox import Readings, Sandbox
 from klaviyo_sync.sandbox.control import CONTROLS
 from klaviyo_sync.sandbox.endpoints import ROUTES
 from klaviyo_sync.sandbox.faults import JOB_FAULTS, REQUEST_FAULTS
@@ -20,6 +21,12 @@ TEXT = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="u
 def test_arguments_and_faults_are_documented(name: str) -> None:
     """Every argument of the sandbox and every kind of fault stands there as code."""
     assert f"`{name}`" in TEXT
+
+
+@pytest.mark.parametrize(("name", "default"), asdict(Readings()).items())
+def test_readings_are_documented_with_their_defaults(name: str, default: str) -> None:
+    """Every switch has a line, whose first value is the default."""
+    assert f"| `{name}` | `{default}`" in TEXT or f"| `{name}` | the same" in TEXT
 
 
 @pytest.mark.parametrize("route", ROUTES.routes, ids=lambda route: route.operation)

@@ -278,3 +278,34 @@ def test_the_controls_name_themselves(api: Api) -> None:
     assert api.post("/sandbox/lists", {"colour": "red"}).status_code == 400
     assert api.post("/sandbox/lists", []).status_code == 400
     assert api.session.delete(f"{api.url}/sandbox/lists/NOPE01", timeout=30).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("cell", "pointer"),
+    [
+        ("title", "/data/attributes/title"),
+        ("location.city", "/data/attributes/location/city"),
+        ("properties.a.b", "/data/attributes/properties/a.b"),
+        ("id", "/data/id"),
+    ],
+)
+def test_rows_fail_for_a_cell(api: Api, sandbox: Sandbox, clock: Clock, cell: str, pointer: str) -> None:
+    """Only rows that hold the cell fail, late or early, and the error points at it."""
+    full = {"type": "profile", "id": "01GDDKASAP8TKDDA2GRZDSVP4H"}
+    attributes = {"email": "a@example.com", "title": "Dr", "location": {"city": "Bonn"}, "properties": {"a.b": 0}}
+    sandbox.faults.add("row", cell=cell)
+    answer = api.imports({**full, "attributes": attributes}, {"email": "b@example.com", "location": {"zip": "1"}})
+    clock.at += 10
+    assert [error["source"]["pointer"] for error in import_errors(api, answer)] == [pointer]
+
+    sandbox.faults.clear()
+    sandbox.faults.add("row", cell=cell, containing="a@", early=True)
+    refused = api.imports({"email": "b@example.com", "title": "Dr"}, {**full, "attributes": attributes})
+    assert errors(refused) == [("invalid", f"/data/attributes/profiles/data/1{pointer.removeprefix('/data')}")]
+
+
+def test_a_cell_that_no_profile_can_have_is_an_error(sandbox: Sandbox) -> None:
+    """A misspelt cell never lets a test pass."""
+    for cell in ("titel", "location.town", "properties", "properties.", "location"):
+        with pytest.raises(ValueError, match="is not a cell"):
+            sandbox.faults.add("row", cell=cell)

@@ -140,7 +140,8 @@ def test_duplicates_in_a_job_are_folded_without_a_word(api: Api, clock: Clock) -
 
 
 def test_a_taken_identifier_fails_late(api: Api, clock: Clock) -> None:
-    """An address of one person beside the external id of another: an import error, and both stay as they were."""
+    """Read as a refusal, an address of one person beside the external id of another is an import error, and both stay as they were."""
+    api.post("/sandbox/readings", {"conflict": "refused", "external_id_conflict": "refused"})
     api.imports({"external_id": "1", "email": "a@example.com"}, {"external_id": "2", "email": "b@example.com"})
     clock.at += 10
     answer = api.imports({"external_id": "1", "email": "b@example.com"})

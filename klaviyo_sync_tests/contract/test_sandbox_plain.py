@@ -75,7 +75,7 @@ def told(text: bytes, *, slowly: bool) -> tuple[int, Any, list[Any]]:
     jobs = sandbox.jobs.all(clock.at, lambda _: True)
     errors = [{**error, "id": None} for error in orjson.loads(answer.body).get("errors", [])]
     failures = [(one.code, one.pointer, one.profile) for done in jobs for one in done.failures]
-    return answer.status, [errors, failures], [sandbox.profiles.attributes(number) for number in range(len(sandbox.profiles))]
+    return answer.status, [errors, failures], [sandbox.profiles.attributes(number) for number in sandbox.profiles.numbers()]
 
 
 def test_an_ordinary_body_is_plain() -> None:

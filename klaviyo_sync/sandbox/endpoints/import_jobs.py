@@ -114,9 +114,7 @@ def _problems(sandbox: Sandbox, request: Request, profiles: list[Any], lists: li
         _drop_bad_phone(profile)
         for fault in faults:
             if fault.hits(profile, index + 1):
-                yield problem(
-                    fault.code, fault.detail, f"{PROFILES}/{index}{(fault.pointer or '').removeprefix('/data')}", title=fault.title
-                )
+                yield problem(fault.code, fault.detail, f"{PROFILES}/{index}{(fault.place or '').removeprefix('/data')}", title=fault.title)
     if may_hold_long_numbers(request.read()):
         yield from map(long_integer, long_integers(request.read()))
 
@@ -207,14 +205,19 @@ def _payload(sandbox: Sandbox, profile: Mapping[str, Any]) -> dict[str, Any] | N
     return {**identified, **profile["attributes"]}
 
 
+def _written(sandbox: Sandbox, request: Request) -> list[int]:
+    """The numbers of the profiles that the job wrote, as they are now: profiles that were merged since are there once."""
+    return list(dict.fromkeys(map(sandbox.profiles.current, _job(sandbox, request).profiles)))
+
+
 def get_job_profiles(sandbox: Sandbox, request: Request) -> Answer:
     """A page of the profiles that the job wrote."""
-    return paged(request, _job(sandbox, request).profiles, lambda number: render_profile(sandbox, request, number), Paging())
+    return paged(request, _written(sandbox, request), lambda number: render_profile(sandbox, request, number), Paging())
 
 
 def get_job_profile_ids(sandbox: Sandbox, request: Request) -> Answer:
     """A page of the ids of the profiles that the job wrote."""
-    numbers = _job(sandbox, request).profiles
+    numbers = _written(sandbox, request)
     return paged(request, numbers, lambda number: {"type": "profile", "id": sandbox.profiles.id(number)}, Paging())
 
 

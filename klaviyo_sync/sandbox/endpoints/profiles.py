@@ -70,7 +70,7 @@ def _by_moment(sandbox: Sandbox, condition: Condition) -> list[int]:
     bound = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     which = ("created", "updated").index(condition.field)
     later = condition.operator == "greater-than"
-    times = ((number, sandbox.profiles.times(number)[which]) for number in range(len(sandbox.profiles)))
+    times = ((number, sandbox.profiles.times(number)[which]) for number in sandbox.profiles.numbers())
     return [number for number, at in times if (at > bound if later else at < bound)]
 
 
@@ -79,7 +79,7 @@ def get_profiles(sandbox: Sandbox, request: Request) -> Answer:
     profiles = sandbox.profiles
     found = matching(sandbox, conditions(request, MATCHING | _MOMENTS))
     field, downwards = order(request, ("id", "created", "updated", "email"), "id")
-    numbers: Sequence[int] = range(len(profiles)) if found is None else sorted(found)
+    numbers: Sequence[int] = profiles.numbers() if found is None else sorted(found)
     if sandbox.profile_seconds:
         numbers = list(filter(sandbox.lists_profile, numbers))
     if field == "updated":
@@ -114,7 +114,7 @@ def update_profile(sandbox: Sandbox, request: Request) -> Answer:
     if sent.get("id") != request.parts["id"]:
         raise refusal("invalid", "The id in the body must be the id in the path.", "/data/id")
     try:
-        sandbox.profiles.upsert(request.parts["id"], sent["attributes"], sandbox.now())
+        sandbox.profiles.upsert(request.parts["id"], sent["attributes"], sandbox.now(), "refused")
     except TakenError as error:
         raise _taken(sandbox, error) from None
     _patch(sandbox, number, sent)

@@ -65,7 +65,7 @@ def _start(kind: str, change: Change, sandbox: Sandbox, request: Request) -> Ans
     job = sandbox.add_suppression_job(kind, len(emails) + len(members), (list_id,) if list_id is not None else ())
 
     def carry_out() -> None:
-        numbers = [*members, *(sandbox.person(email, now) for email in emails)]
+        numbers = [*map(sandbox.profiles.current, members), *(sandbox.person(email, now) for email in emails)]
         changed = sum(change(sandbox, number, now) for number in numbers)
         job.completed, job.done, job.skipped = sandbox.now(), len(numbers), len(numbers) - changed
 
