@@ -8,7 +8,7 @@ import pytest
 
 from klaviyo_sync.core.sync import Sync
 
-BASE = {"name": "people", "modified_at": "at", "connection": "local", "dataset": "people", "frequency": "hourly", "start": "2026-01-01"}
+BASE = {
     "name": "people",
     "connection": "local",
     "dataset": "people",
