@@ -33,6 +33,7 @@ from klaviyo_sync.core.notation import (
 from klaviyo_sync.core.tolerance import StopAbove, Tolerance
 
 OnNull = Literal["keep", "clear"]
+SharedPhone = Literal["ask", "newest", "property"]
 PropertyType = Literal["text", "number", "boolean", "date", "datetime", "list", "json"]
 Channel = Literal["email_marketing", "sms_marketing", "sms_transactional", "whatsapp_marketing", "whatsapp_transactional"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
@@ -73,6 +74,11 @@ class AttributeField(Model):
         default=None, description="ISO code of the country of numbers whose country is blank.", pattern=r"^[A-Z]{2}$"
     )
     on_null: OnNull | None = Field(default=None, description="Overrides the sync's on_null for this attribute; identifiers keep.")
+    shared: SharedPhone = Field(
+        default="ask",
+        description="A phone number beside a stronger identifier goes out only if no other profile has it: ask Klaviyo as well, look at "
+        "the newest rows only, or send every such number as a custom property.",
+    )
 
 
 class PropertyField(Model):
@@ -288,6 +294,12 @@ class Sync(Model):
     def identifiers(self) -> tuple[str, ...]:
         """The identifiers that this sync maps, in the catalogue's order."""
         return tuple(path for path in IDENTIFIERS if path in self.profile)
+
+    @property
+    def asks_about_phones(self) -> bool:
+        """Whether Klaviyo is asked who has a phone number before the number goes out beside a stronger identifier."""
+        phone = self.profile.get("phone_number")
+        return phone is not None and phone.shared == "ask" and len(self.identifiers) > 1
 
     @property
     def list_ids(self) -> tuple[str, ...]:
