@@ -40,7 +40,7 @@ def divided(rows: pa.Table, left_out: pa.Array) -> tuple[pa.Table, pa.Table]:
     """
     keeps = left_out.is_null()
     columns = {name: cells.combine_chunks() for name, cells in zip(rows.column_names, rows.columns, strict=True)}
-    by_number = {channel: CHANNEL_IDENTIFIER[channel] == "phone_number" for channel in stated_channels(rows)}
+    by_number: dict[Channel, bool] = {channel: CHANNEL_IDENTIFIER[channel] == "phone_number" for channel in stated_channels(rows)}
     of_numbers = {name for channel, yes in by_number.items() if yes for name in columns_of(channel)}
     of_others = {"email", *(name for channel, yes in by_number.items() if not yes for name in columns_of(channel))}
     going = {name: keep_where(keeps, cells) if name in of_numbers else cells for name, cells in columns.items()}

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from klaviyo_sync.core.attributes import IDENTIFIERS
+from klaviyo_sync.core.attributes import STRONG_IDENTIFIERS
 from klaviyo_sync.core.cleaning.cells import Flag
 from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER, Statements
 from klaviyo_sync.core.frames import Mask, arrow, frame_with, keep_where, true_at
@@ -24,7 +24,6 @@ from klaviyo_sync.core.reading import Rows
 from klaviyo_sync.core.sync import Channel
 
 PHONE = "phone_number"
-STRONGER = tuple(path for path in IDENTIFIERS if path != PHONE)
 
 
 class Holder(NamedTuple):
@@ -70,7 +69,7 @@ class Numbers(NamedTuple):
 def numbers_beside(rows: Rows, plan: Plan) -> Numbers:
     """The numbers beside a stronger identifier among the rows that are not held."""
     paths = [target.path for target in plan.identifiers]
-    stronger = [path for path in STRONGER if path in paths]
+    stronger = [path for path in STRONG_IDENTIFIERS if path in paths]
     if PHONE not in paths or not stronger:
         return Numbers(np.zeros(0, np.int64), [], [])
     cells = {path: arrow(rows.mapped.profiles[path]) for path in (PHONE, *stronger)}
