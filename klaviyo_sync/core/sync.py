@@ -306,6 +306,12 @@ class Sync(Model):
         return tuple(path for path in IDENTIFIERS if path in self.profile)
 
     @property
+    def asks_about_phones(self) -> bool:
+        """Whether Klaviyo is asked who has a phone number before the number goes out beside a stronger identifier."""
+        phone = self.profile.get("phone_number")
+        return phone is not None and phone.shared == "ask" and len(self.identifiers) > 1
+
+    @property
     def matching(self) -> tuple[str, ...]:
         """The identifiers by which two rows are about the same profile, strongest first; none when only the phone number is mapped."""
         chosen = STRONG_IDENTIFIERS if self.match_on is None else self.match_on
