@@ -6,7 +6,7 @@ Identifiers that are sent together belong to one person: Klaviyo merges their pr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -64,6 +64,10 @@ class Numbers(NamedTuple):
         mine = zip(self.numbers, self.identifiers, strict=True)
         free = [may_take(identifiers, holders.get(number, ())) for number, identifiers in mine]
         return self.positions[~np.array(free, dtype=bool)]
+
+    def among(self, some: Collection[str]) -> np.ndarray:
+        """The positions of the rows whose number is one of some."""
+        return self.positions[np.array([number in some for number in self.numbers], dtype=bool)]
 
 
 def numbers_beside(rows: Rows, plan: Plan) -> Numbers:

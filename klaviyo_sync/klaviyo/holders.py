@@ -7,7 +7,9 @@ A profile that was imported a moment ago may be shown late: one to three minutes
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from threading import Event
 from typing import NamedTuple
@@ -17,6 +19,7 @@ from klaviyo_sync.core.shared_phones import PHONE, Holder
 from klaviyo_sync.klaviyo.answers import Json, Rejection, attributes, text
 from klaviyo_sync.klaviyo.client import Klaviyo, Request
 from klaviyo_sync.klaviyo.limits import PROFILES
+from klaviyo_sync.klaviyo.side_by_side import side_by_side
 from klaviyo_sync.klaviyo.statuses import PER_CALL, quoted
 
 FIELDS = {"fields[profile]": "email,external_id,phone_number", "page[size]": str(PER_CALL)}
@@ -30,7 +33,7 @@ class Found(NamedTuple):
     """What Klaviyo said about some numbers: the holders of each that has any, the numbers that it does not look up, requests."""
 
     holders: ByNumber
-    refused: tuple[str, ...]
+    refused: frozenset[str]
     requests: int
 
 
@@ -68,13 +71,29 @@ def asked(klaviyo: Klaviyo, numbers: Sequence[str], stop: Event | None) -> Found
     if not isinstance(answer, Rejection):
         pages = [answer, *klaviyo.further_pages(PROFILES, answer, stop)]
         profiles = (profile for page in pages for profile in page.resources)
-        return Found(by_number(profiles), (), sum(page.attempts for page in pages))
+        return Found(by_number(profiles), frozenset(), sum(page.attempts for page in pages))
     if len(numbers) == 1:
-        return Found({}, tuple(numbers), answer.attempts)
+        return Found({}, frozenset(numbers), answer.attempts)
     middle = len(numbers) // 2
-    first, second = (asked(klaviyo, half, stop) for half in (numbers[:middle], numbers[middle:]))
-    requests = answer.attempts + first.requests + second.requests
-    return Found({**first.holders, **second.holders}, first.refused + second.refused, requests)
+    halves = together(asked(klaviyo, half, stop) for half in (numbers[:middle], numbers[middle:]))
+    return halves._replace(requests=halves.requests + answer.attempts)
+
+
+def who_have(klaviyo: Klaviyo, numbers: Sequence[str]) -> Found:
+    """Who has some numbers, however many, a few requests at a time. Errors as for `who_has`."""
+    return together(found for _, found in side_by_side(partial(who_has, klaviyo), deque(parts(numbers))))
+
+
+def together(answers: Iterable[Found]) -> Found:
+    """What several answers say, of which no two are about the same number."""
+    holders: dict[str, tuple[Holder, ...]] = {}
+    refused: set[str] = set()
+    requests = 0
+    for answer in answers:
+        holders |= answer.holders
+        refused |= answer.refused
+        requests += answer.requests
+    return Found(holders, frozenset(refused), requests)
 
 
 def everybody(klaviyo: Klaviyo, stop: Event | None = None) -> tuple[ByNumber | None, int]:
