@@ -46,10 +46,10 @@ class Preview:
     `result` counts the rows; its `requests` and `bytes` are those that would be sent. `stated` counts the usable consent statements by
     channel and meaning, `words` the sync's own words by channel, word and meaning. `numbers` are the phone numbers about which a run asks
     Klaviyo who has them, in `reads` requests at most; `numbers_asked` of them were asked about, and left out where others have them.
-    Klaviyo was asked about the first `asked` profiles: `new` of them it does not hold yet, and `result.consent` says what would become of theirs, and of the opt-outs of as many rows that
-    stay behind. `opt_in` is the process that undated subscribes go through. `examples` are the first profiles as they would be sent, as
-    JSON texts. `halts` says why a run would stop itself. `estimate` is how many bytes a run reads in the warehouse at most, where it can
-    tell; `notes` are its own.
+    Klaviyo was asked about the first `asked` profiles: `new` of them it does not hold yet, and `result.consent` says what would become of
+    theirs, and of the opt-outs of as many rows that stay behind. `opt_in` is the process that undated subscribes go through. `examples`
+    are the first profiles as they would be sent, as JSON texts. `halts` says why a run would stop itself. `estimate` is how many bytes a
+    run reads in the warehouse at most, where it can tell; `notes` are its own.
     """
 
     result: Result
