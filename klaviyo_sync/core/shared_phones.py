@@ -20,19 +20,19 @@ from klaviyo_sync.core.reading import Rows
 
 
 class Holder(NamedTuple):
-    """A profile of Klaviyo's that has a number, by its other identifiers; an empty text stands for none."""
+    """A profile of Klaviyo's that has a number, by its other identifiers: an empty text for none, None where the answer did not say."""
 
     id: str
-    external_id: str
-    email: str
+    external_id: str | None
+    email: str | None
 
     def is_nobody(self) -> bool:
         """Whether the profile has no other identifier than its number: whoever comes with the number takes it over."""
-        return not self.external_id and not self.email
+        return self.external_id == "" and self.email == ""
 
     def is_same(self, identifiers: Mapping[str, str]) -> bool:
         """Whether a row's identifiers are those of this profile: any of them is enough. Letter case counts, except in e-mail addresses."""
-        own = self._asdict() | {"email": self.email.strip().lower()}
+        own = self._asdict() | {"email": (self.email or "").strip().lower()}
         return any(own[path] == (value.strip().lower() if path == "email" else value) for path, value in identifiers.items())
 
 

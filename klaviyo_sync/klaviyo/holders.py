@@ -65,18 +65,28 @@ def who_has(klaviyo: Klaviyo, numbers: Sequence[str], stop: Event | None = None)
 
 
 def asked(klaviyo: Klaviyo, numbers: Sequence[str], stop: Event | None) -> Found:
-    """What Klaviyo says about some numbers, of which any may be refused."""
+    """What Klaviyo says about some numbers, of which any may be refused.
+
+    Where it shows a profile without its number, or with another spelling of it, halves are asked about until there is one number each.
+    """
     wanted = {**FIELDS, "filter": f"any({PHONE},[{','.join(map(quoted, numbers))}])"}
     answer = klaviyo.request(Request(PROFILES, params=wanted), stop)
-    if not isinstance(answer, Rejection):
+    if isinstance(answer, Rejection):
+        requests = answer.attempts
+        if len(numbers) == 1:
+            return Found({}, frozenset(numbers), requests)
+    else:
         pages = [answer, *klaviyo.further_pages(PROFILES, answer, stop)]
-        profiles = (profile for page in pages for profile in page.resources)
-        return Found(by_number(profiles), frozenset(), sum(page.attempts for page in pages))
-    if len(numbers) == 1:
-        return Found({}, frozenset(numbers), answer.attempts)
+        requests = sum(page.attempts for page in pages)
+        profiles = [profile for page in pages for profile in page.resources]
+        if len(numbers) == 1:
+            return Found({numbers[0]: tuple(map(holder, profiles))} if profiles else {}, frozenset(), requests)
+        holders = by_number(profiles)
+        if holders.keys() <= set(numbers):
+            return Found(holders, frozenset(), requests)
     middle = len(numbers) // 2
     halves = together(asked(klaviyo, half, stop) for half in (numbers[:middle], numbers[middle:]))
-    return halves._replace(requests=halves.requests + answer.attempts)
+    return halves._replace(requests=halves.requests + requests)
 
 
 def who_have(klaviyo: Klaviyo, numbers: Sequence[str]) -> Found:
@@ -110,11 +120,16 @@ def everybody(klaviyo: Klaviyo, stop: Event | None = None) -> tuple[ByNumber | N
 
 
 def by_number(profiles: Iterable[Json]) -> dict[str, tuple[Holder, ...]]:
-    """The profiles by their numbers; those without one are left out."""
+    """The profiles by the numbers that they show; those that show none are under an empty text."""
     found: dict[str, tuple[Holder, ...]] = {}
     for profile in profiles:
-        own = attributes(profile)
-        if number := text(own.get(PHONE)).strip():
-            holder = Holder(text(profile.get("id")), text(own.get("external_id")), text(own.get("email")))
-            found[number] = (*found.get(number, ()), holder)
+        number = text(attributes(profile).get(PHONE))
+        found[number] = (*found.get(number, ()), holder(profile))
     return found
+
+
+def holder(profile: Json) -> Holder:
+    """A profile by its identifiers other than the number."""
+    own = attributes(profile)
+    external_id, email = (text(own[path]) if path in own else None for path in ("external_id", "email"))
+    return Holder(text(profile.get("id")), external_id, email)
