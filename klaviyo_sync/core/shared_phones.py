@@ -6,7 +6,7 @@ Identifiers that are sent together belong to one person: Klaviyo merges their pr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,19 +20,19 @@ from klaviyo_sync.core.reading import Rows
 
 
 class Holder(NamedTuple):
-    """A profile of Klaviyo's that has a number, by its other identifiers; an empty text stands for none."""
+    """A profile of Klaviyo's that has a number, by its other identifiers: an empty text for none, None where the answer did not say."""
 
     id: str
-    external_id: str
-    email: str
+    external_id: str | None
+    email: str | None
 
     def is_nobody(self) -> bool:
         """Whether the profile has no other identifier than its number: whoever comes with the number takes it over."""
-        return not self.external_id and not self.email
+        return self.external_id == "" and self.email == ""
 
     def is_same(self, identifiers: Mapping[str, str]) -> bool:
         """Whether a row's identifiers are those of this profile: any of them is enough. Letter case counts, except in e-mail addresses."""
-        own = self._asdict() | {"email": self.email.strip().lower()}
+        own = self._asdict() | {"email": (self.email or "").strip().lower()}
         return any(own[path] == (value.strip().lower() if path == "email" else value) for path, value in identifiers.items())
 
 
@@ -57,6 +57,10 @@ class Numbers(NamedTuple):
         mine = zip(self.numbers, self.identifiers, strict=True)
         free = [may_take(identifiers, holders.get(number, ())) for number, identifiers in mine]
         return self.positions[~np.array(free, dtype=bool)]
+
+    def among(self, some: Collection[str]) -> np.ndarray:
+        """The positions of the rows whose number is one of some."""
+        return self.positions[np.array([number in some for number in self.numbers], dtype=bool)]
 
 
 def numbers_beside(rows: Rows, plan: Plan) -> Numbers:
