@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from klaviyo_sync.core.clear_counts import ClearCounts
 from klaviyo_sync.core.consent_counts import ConsentCounts, added
+from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.sync import Channel
 
 Fate = Literal["imported", "refused", "failed", "unknown"]
@@ -50,10 +51,16 @@ class IssueKind(NamedTuple):
     code: str
 
 
+def merged_rows(issues: Mapping[IssueKind, int]) -> int:
+    """How many of some issues are superseded rows with another identifier than the row that goes out in their place."""
+    return sum(count for kind, count in issues.items() if kind.code in CODES and CODES[kind.code].effect == "superseded")
+
+
 @dataclass(frozen=True)
 class Result:
     """The counts of one window, and its issues by column and code. `read` is every row that the window holds.
 
+    `phone_requests` are those that asked Klaviyo who has a phone number.
     `read_for_good` are the rows that no later window reads again: last changed in [start - overlap, end - overlap).
     `consent` counts the statements of the rows that are newest for their profile, by channel; `clears` their profiles with fields to clear.
     """
@@ -68,6 +75,7 @@ class Result:
     read_for_good: int = 0
     requests: int = 0
     bytes: int = 0
+    phone_requests: int = 0
     consent_requests: int = 0
     consent: Mapping[Channel, ConsentCounts] = field(default_factory=dict)
     clear_requests: int = 0
@@ -84,6 +92,11 @@ class Result:
     def balanced(self) -> bool:
         """Whether every row read is accounted for, every statement of consent, and every profile with fields to clear."""
         return self.read == self.accounted and self.clears.balanced and all(counts.balanced for counts in self.consent.values())
+
+    @property
+    def merged(self) -> int:
+        """Superseded rows with another identifier than the row that goes out in their place."""
+        return merged_rows(self.issues)
 
     @property
     def not_taken(self) -> int:

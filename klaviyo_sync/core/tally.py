@@ -19,7 +19,7 @@ from klaviyo_sync.core.consent_result import MEANINGS, ConsentOutcome, by_meanin
 from klaviyo_sync.core.frames import true_at
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.prepared import WINDOW, Prepared
-from klaviyo_sync.core.result import FATES, IssueKind, Outcome, Result
+from klaviyo_sync.core.result import FATES, IssueKind, Outcome, Result, merged_rows
 from klaviyo_sync.core.stopping import Changes
 from klaviyo_sync.core.sync import Channel
 from klaviyo_sync.core.windows import Window
@@ -40,6 +40,7 @@ class Tally:
     requests: np.ndarray = field(init=False)
     bytes: np.ndarray = field(init=False)
     consent: list[dict[Channel, ConsentCounts]] = field(init=False)
+    phone_requests: np.ndarray = field(init=False)
     consent_requests: np.ndarray = field(init=False)
     clears: list[ClearCounts] = field(init=False)
     clear_requests: np.ndarray = field(init=False)
@@ -54,6 +55,7 @@ class Tally:
         self.requests = np.zeros(size, np.int64)
         self.bytes = np.zeros(size, np.int64)
         self.consent = [{} for _ in range(size)]
+        self.phone_requests = np.zeros(size, np.int64)
         self.consent_requests = np.zeros(size, np.int64)
         self.clears = [ClearCounts()] * size
         self.clear_requests = np.zeros(size, np.int64)
@@ -72,6 +74,10 @@ class Tally:
         """Adds numbers of rows to `part`, by position of the window."""
         for window, number in counts.items():
             self.counts[part][window] += number
+
+    def add_phone_requests(self, window: int, requests: int) -> None:
+        """Adds requests that asked Klaviyo who has a phone number, for the position of a window."""
+        self.phone_requests[window] += requests
 
     def add_issues(self, issues: pd.DataFrame, windows: np.ndarray) -> None:
         """Counts issues (columns row, column, code) by window, column and code; `windows` has the window of each row."""
@@ -130,6 +136,7 @@ class Tally:
             unsubscribes,
             int(self.counts["imported"][window]),
             self.clears[window].cleared,
+            merged_rows(self.issues[window]),
         )
 
     def add_outcome(self, outcome: Outcome) -> None:
@@ -188,6 +195,7 @@ class Tally:
                 read_for_good=int(self.read_for_good[position]),
                 requests=int(self.requests[position]),
                 bytes=int(self.bytes[position]),
+                phone_requests=int(self.phone_requests[position]),
                 consent_requests=int(self.consent_requests[position]),
                 consent=self.consent[position],
                 clear_requests=int(self.clear_requests[position]),
