@@ -159,7 +159,7 @@ def test_a_couple_over_two_days(place: Place) -> None:
 
 
 def test_a_number_that_is_handed_on(place: Place) -> None:
-    """Whoever has the number when a run asks keeps it from others in that run, though it gets another one there; the next run gives it on."""
+    """Whoever has the number when a run asks keeps it in that run, though it gets another one there; the next run gives it on."""
     place.holds(external_id="anna", phone_number=PHONE)
     place.row(id="anna", phone=OTHER_PHONE)
     place.row(id="bert", phone=PHONE)
