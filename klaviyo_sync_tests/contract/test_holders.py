@@ -11,7 +11,8 @@ from scripted_klaviyo import Asked, Says, quick, serving
 
 from klaviyo_sync.core.errors import Unavailable
 from klaviyo_sync.core.shared_phones import Holder, may_take
-from klaviyo_sync.klaviyo.holders import MOST_PAGES, everybody, who_has, who_have
+from klaviyo_sync.klaviyo.holders import MOST_PAGES, everybody, reads_for, who_has, who_have
+from klaviyo_sync.klaviyo.limits import PROFILES
 
 NUMBER = "+4915110000000"
 OTHERS = [f"+49151100000{number:02}" for number in range(1, 10)]
@@ -136,3 +137,9 @@ def test_a_listing_that_does_not_end() -> None:
     ):
         assert everybody(klaviyo) == (None, MOST_PAGES)
     assert len(server.asked) == MOST_PAGES
+
+
+@pytest.mark.parametrize(("numbers", "seconds"), [(70_000, 60), (10_000, 9), (2_000_000, 29 * 60)])
+def test_how_long_the_docs_say_it_takes(numbers: int, seconds: int) -> None:
+    """README.md and docs/mapping.md give times for some numbers at the steady limit."""
+    assert reads_for(numbers) / PROFILES.tier.steady * 60 == pytest.approx(seconds, rel=0.05)
