@@ -10,17 +10,19 @@ until all are there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from klaviyo_sync.core.consent import Statements
 from klaviyo_sync.core.frames import Mask, arrow, frame_with, table_of, true_at
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.mapping import Plan
 from klaviyo_sync.core.sieve import Sieve
+from klaviyo_sync.core.sync import Channel
 
 # Columns of the warehouse are numbered here, so that none of their names can be that of another.
 WINDOW, KEY, CELL = "window_", "key_{}", "cell_{}"
@@ -75,7 +77,14 @@ class Rivals:
             found |= present & self.sieve.repeated(prints)
         return found
 
-    def add(self, frame: pd.DataFrame, profiles: pd.DataFrame, windows: np.ndarray, contested: Mask) -> None:
+    def add(
+        self,
+        frame: pd.DataFrame,
+        profiles: pd.DataFrame,
+        windows: np.ndarray,
+        contested: Mask,
+        statements: Mapping[Channel, Statements],  # noqa: ARG002 - opt-outs of superseded rows are told by them
+    ) -> None:
         """Keeps the contested ones of some rows: their cells as they came, their identifiers, and the position of each one's window."""
         if not contested.any():
             return
@@ -96,19 +105,29 @@ class Rivals:
         """Hands the rows that were kept last to DuckDB, many at once."""
         if not self.pending:
             return
-        self.connection.register("incoming", pa.concat_tables(self.pending))
-        self.connection.execute(
-            "INSERT INTO rivals BY NAME SELECT * FROM incoming" if self.stored else "CREATE TEMP TABLE rivals AS SELECT * FROM incoming"
-        )
+        rows = pa.concat_tables(self.pending)
+        self.connection.register("incoming", rows)
+        incoming = f"SELECT *, {self.content(rows.column_names)} AS content FROM incoming"  # noqa: S608 - our own names
+        self.connection.execute(f"INSERT INTO rivals BY NAME {incoming}" if self.stored else f"CREATE TEMP TABLE rivals AS {incoming}")
         self.connection.unregister("incoming")
         self.pending, self.stored = [], True
+
+    def content(self, columns: Collection[str]) -> str:
+        """SQL for what orders rows of equal modified_at, given the columns that there are: a hash of the row's cells, alike in every run.
+
+        First those that say who the row is about and what it states, which are there of later rows, too; then all of them. Rows of equal
+        modified_at are all of the windows or all later, so that no order depends on which cells were read.
+        """
+        stating = [self.cell(name) for name in self.plan.stating_columns]
+        every = [cell for cell in self.cells.values() if cell in columns]
+        return " || ".join(f"md5(row({', '.join(cells)})::VARCHAR)" for cells in (stating, every))
 
     def newest(self) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
         """The rows to send as they came, and the position of each one's window, some thousands at a time. Fills `superseded`."""
         if not self.waiting:
             return
         self.flush()
-        self.connection.execute(ranking(self.keys, [*self.cells.values()], self.cell(self.plan.modified_at)))
+        self.connection.execute(ranking(self.keys, self.cell(self.plan.modified_at)))
         counts = "SELECT window_, count(*) FROM ranked WHERE NOT newest AND window_ <> ? GROUP BY ALL"
         self.superseded = dict(self.connection.execute(counts, [LATER]).fetchall())
         wanted = "SELECT rivals.* FROM rivals JOIN ranked ON rivals.rowid = ranked.row_ WHERE ranked.newest AND ranked.window_ <> $later"
@@ -119,7 +138,7 @@ class Rivals:
         self.connection.execute("DROP TABLE rivals; DROP TABLE ranked")
 
 
-def ranking(keys: Sequence[str], cells: Sequence[str], modified_at: str) -> str:
+def ranking(keys: Sequence[str], modified_at: str) -> str:
     """SQL that fills `ranked` (row_, window_, newest), touching the wide rows only once.
 
     Rows that were changed at the same moment are ranked by what the warehouse holds of them, and by nothing of this run's.
@@ -128,6 +147,5 @@ def ranking(keys: Sequence[str], cells: Sequence[str], modified_at: str) -> str:
         f"({key} IS NULL OR row_number() OVER (PARTITION BY {key} ORDER BY {modified_at} DESC, content DESC, row_ DESC) = 1)"
         for key in keys
     ]
-    columns = ", ".join([WINDOW, modified_at, *keys])
-    narrow = f"SELECT rowid AS row_, {columns}, md5(row({', '.join(cells)})::VARCHAR) AS content FROM rivals"  # noqa: S608 - our own names
+    narrow = f"SELECT rowid AS row_, {', '.join([WINDOW, modified_at, *keys, 'content'])} FROM rivals"  # noqa: S608 - our own names
     return f"CREATE TEMP TABLE ranked AS SELECT row_, {WINDOW}, {' AND '.join(ranks)} AS newest FROM ({narrow})"  # noqa: S608

@@ -101,9 +101,11 @@ def test_the_newest_goes_out(connection: duckdb.DuckDBPyConnection, rows: list[R
     inside = [row for row in rows if row.minutes < 180]
     later = [row for row in rows if row.minutes >= 180]
     tally, rivals = Tally(WINDOWS), Rivals(connection.cursor(), PLAN)
-    notice_all(batches(rows, size), PLAN, rivals)
+    for some in (inside, later):
+        notice_all(batches(some, size), PLAN, rivals)
+    rivals.all_noticed()
     sent: list[int] = []
-    for found in newest_rows(batches(inside, size), lambda: batches(later, size), PLAN, rivals, tally):
+    for found in newest_rows(batches(inside, size), batches(later, size), PLAN, rivals, tally):
         numbers = found.frame["number"].to_numpy()[~found.held]
         assert (found.windows == found.frame["changed"].dt.hour.to_numpy()).all()
         sent += numbers.tolist()
@@ -137,7 +139,8 @@ def test_the_order_of_reading_does_not_matter(connection: duckdb.DuckDBPyConnect
     for some in (inside, shuffled):
         rivals = Rivals(connection.cursor(), PLAN)
         notice_all(batches(some, 7), PLAN, rivals)
-        found = newest_rows(batches(some, 7), list, PLAN, rivals, Tally(WINDOWS))
+        rivals.all_noticed()
+        found = newest_rows(batches(some, 7), [], PLAN, rivals, Tally(WINDOWS))
         results.append(sorted(n for part in found for n in part.frame["number"].to_numpy()[~part.held].tolist()))
     assert results[0] == results[1]
 
