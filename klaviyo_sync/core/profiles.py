@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 
 from klaviyo_sync.core.clearing import CLEARS
-from klaviyo_sync.core.consent import Statements
-from klaviyo_sync.core.consent_result import BIRTH, MEANINGS, dated_column, opts_out, stated_column, zoneless_column
+from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER, Statements
+from klaviyo_sync.core.consent_result import BIRTH, MEANINGS, dated_column, opts_out, stated_channels, stated_column, zoneless_column
 from klaviyo_sync.core.encoding import Encoder, lengths
-from klaviyo_sync.core.frames import Mask, arrow, true_at
+from klaviyo_sync.core.frames import Mask, arrow, keep_where, true_at
 from klaviyo_sync.core.issue_frames import issue_frame, joined_issues
 from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.kernels import pc
@@ -33,6 +33,27 @@ def consent_cells(mapped: Mapped) -> dict[str, pa.Array]:
     return cells
 
 
+def divided(rows: pa.Table, path: str, left_out: pa.Array) -> tuple[pa.Table, pa.Table]:
+    """The rows without the opt-outs of identifiers that they go out without, and these opt-outs as rows of their own (same columns).
+
+    An opt-out names its address alone: beside another one of its row, Klaviyo would take both for one person's.
+    """
+    keeps = left_out.is_null()
+    columns = {name: cells.combine_chunks() for name, cells in zip(rows.column_names, rows.columns, strict=True)}
+    about: dict[Channel, bool] = {channel: CHANNEL_IDENTIFIER[channel] == path for channel in stated_channels(rows)}
+    of_it = {name for channel, yes in about.items() if yes for name in columns_of(channel)}
+    of_others = {*CHANNEL_IDENTIFIER.values(), *(name for channel, yes in about.items() if not yes for name in columns_of(channel))}
+    going = {name: keep_where(keeps, cells) if name in of_it else cells for name, cells in columns.items()}
+    leaving = {name: pa.nulls(len(rows), cells.type) if name in of_others else cells for name, cells in columns.items()}
+    alone = pa.table(leaving | {path: left_out}).filter(pc.invert(keeps))
+    return pa.table(going), alone.filter(pa.array(opts_out(alone)))
+
+
+def columns_of(channel: Channel) -> tuple[str, ...]:
+    """The columns of a batch's rows that hold the statements for a channel."""
+    return stated_column(channel), dated_column(channel), zoneless_column(channel)
+
+
 def wrong_statements(stated: Statements, behind: Mask) -> Mask:
     """Which rows state something for a channel that cannot go out: for what it is, or, a subscribe, with its row (`behind`)."""
     wrong = behind & true_at(pc.equal(stated.meaning, "subscribe"))
@@ -46,6 +67,9 @@ def wrong_statements(stated: Statements, behind: Mask) -> Mask:
 def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
     """The rows as encoded profiles, with what could not go out."""
     mapped = rows.mapped
+    if rows.merged:
+        nothing = pa.table({WINDOW: pa.array([], pa.int32())})
+        return Prepared(pa.chunked_array([], pa.large_string()), nothing, mapped.issues, np.zeros(0, np.int64), {}, nothing)
     behind = np.zeros(len(rows.frame), dtype=bool)
     behind[mapped.rejected] = True
     goes = ~(behind | rows.held)
@@ -68,8 +92,12 @@ def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
         }
     )
     stays = behind & ~rows.held
+    alone: list[pa.Table] = []
+    for path, identifiers in mapped.left_out.items():
+        table, opt_outs = divided(table, path, identifiers)
+        alone.append(opt_outs)
     leaving = table.filter(pa.array(stays)) if stays.any() else table.slice(0, 0)
-    leaving = leaving.filter(pa.array(opts_out(leaving)))
+    leaving = pa.concat_tables([leaving.filter(pa.array(opts_out(leaving))), *alone])
     if not goes.all():
         table = table.filter(pa.array(goes))
     statements: dict[Channel, np.ndarray] = {}

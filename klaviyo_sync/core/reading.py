@@ -11,9 +11,14 @@ import pandas as pd
 import pyarrow as pa
 
 from klaviyo_sync.core.frames import Mask, arrow, frame_of, table_of
+from klaviyo_sync.core.issue_frames import ISSUE_TYPES
+from klaviyo_sync.core.issues import CODES
+from klaviyo_sync.core.left_out import leave_out, numbers_as_property
 from klaviyo_sync.core.mapping import Mapped, Plan, map_frame, map_identifiers, map_statements
+from klaviyo_sync.core.matching import path_of, shared
+from klaviyo_sync.core.naming import row_name
 from klaviyo_sync.core.query import bound_value
-from klaviyo_sync.core.rivals import LATER, Rivals
+from klaviyo_sync.core.rivals import LATER, Merged, Rivals
 from klaviyo_sync.core.survey import Survey
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window, reread_from
@@ -25,13 +30,15 @@ NOTICED_ROWS = 32_768
 class Rows(NamedTuple):
     """Rows of the warehouse (the sync's columns), the position of each one's window in the run, and what they become.
 
-    Those that are `held` are not to be sent now: they may have rivals, and come again if they turn out to be the newest.
+    Those that are `held` are not to be sent now: they may have rivals, and come again if they turn out to be the newest. Of `merged` rows,
+    which another one supersedes, nothing is sent: they come for their issues alone.
     """
 
     frame: pd.DataFrame
     windows: np.ndarray
     mapped: Mapped
     held: Mask
+    merged: bool = False
 
 
 def edges(windows: Sequence[Window], plan: Plan) -> np.ndarray:
@@ -121,7 +128,7 @@ def newest_rows(
         mapped = map_frame(frame, plan)
         contested = rivals.contested(mapped.profiles)
         rivals.add(frame, mapped.profiles, windows, contested, mapped.statements)
-        return Rows(frame, windows, mapped, held=contested)
+        return Rows(frame, windows, numbers_as_property(mapped, plan), held=contested)
 
     # map, not a loop: no name here keeps the last frame alive while the next one is made.
     yield from map(read, batches)
@@ -129,9 +136,16 @@ def newest_rows(
         rivals.flush()
         for table in joined(later, NOTICED_ROWS):
             add_later(frame_of(table), plan, rivals)
-    for frame, windows in rivals.newest():
-        yield Rows(frame, windows, map_frame(frame, plan), held=np.zeros(len(frame), dtype=bool))
-    tally.add_counts("superseded", rivals.superseded)
+        rivals.rank()
+        for merged in rivals.merged():
+            yield merged_rows(merged, plan)
+        for frame, windows, without in rivals.newest():
+            mapped = numbers_as_property(map_frame(frame, plan), plan)
+            for path, where in without.items():
+                mapped = leave_out(mapped, plan, path, where, shared(path))
+            yield Rows(frame, windows, mapped, held=np.zeros(len(frame), dtype=bool))
+        tally.add_counts("superseded", rivals.superseded)
+        rivals.drop()
 
 
 def add_later(frame: pd.DataFrame, plan: Plan, rivals: Rivals) -> None:
@@ -143,3 +157,22 @@ def add_later(frame: pd.DataFrame, plan: Plan, rivals: Rivals) -> None:
     identifiers = map_identifiers(some, plan)
     statements = map_statements(some, {path: arrow(identifiers[path]) for path in identifiers.columns}, plan)
     rivals.add(some, identifiers, np.full(len(some), LATER), np.ones(len(some), dtype=bool), statements)
+
+
+def merged_rows(merged: Merged, plan: Plan) -> Rows:
+    """Superseded rows with another identifier than the row in their place, each with an issue that names that row."""
+    columns = {target.path: target.column for target in plan.identifiers}
+    issues = pd.DataFrame(
+        {
+            "row": range(len(merged.codes)),
+            "column": [columns[path_of(code)] for code in merged.codes],
+            "code": merged.codes,
+            "message": [
+                f"{CODES[code].message} That row is {row_name(instead)}."
+                for code, instead in zip(merged.codes, merged.instead, strict=True)
+            ],
+        }
+    ).astype(ISSUE_TYPES)
+    nothing = np.zeros(0, np.int64)
+    mapped = Mapped(map_identifiers(merged.frame, plan), {}, issues, {}, nothing)
+    return Rows(merged.frame, merged.windows, mapped, held=np.ones(len(merged.frame), dtype=bool), merged=True)
