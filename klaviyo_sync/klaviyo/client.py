@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, islice
 from threading import Event, Timer
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -28,6 +29,7 @@ LOGGER = logging.getLogger(__name__)
 REQUEST_SECONDS = 600.0
 SLICE_SECONDS = 0.2
 GRACE_SECONDS = 3.0
+MOST_PAGES = 50  # of a lookup: a hundred people have at most a few profiles each
 VALUES = frozenset({400, 404, 409, 413, 422})
 
 
@@ -167,19 +169,37 @@ class Klaviyo:
         Raises:
             Unavailable: A page could not be read, or leads away from Klaviyo or back to itself.
         """
+        answer = self.request(request, stop)
+        if isinstance(answer, Rejection):
+            raise Unavailable(f"Klaviyo has no page to read at {request.endpoint}: {answer.safe}.")
+        yield answer
+        yield from self._following(request.endpoint, answer, stop)
+
+    def whole(self, request: Request, stop: Event | None = None) -> Answer | Rejection:
+        """The answer to a request with the resources of all its pages, at most MOST_PAGES: if there are more, `next` is the first left out.
+
+        Errors as for `request` and `pages`; a rejection of the first page is handed back.
+        """
+        first = self.request(request, stop)
+        if isinstance(first, Rejection):
+            return first
+        pages = [first, *islice(self._following(request.endpoint, first, stop), MOST_PAGES - 1)]
+        resources = tuple(chain.from_iterable(page.resources for page in pages))
+        return Answer(resources, pages[-1].next, first.headers, sum(page.attempts for page in pages))
+
+    def _following(self, endpoint: Endpoint, answer: Answer, stop: Event | None) -> Iterator[Answer]:
+        """The pages after one. Errors as for `pages`."""
         been: set[str] = set()
-        while True:
-            answer = self.request(request, stop)
-            if isinstance(answer, Rejection):
-                raise Unavailable(f"Klaviyo has no page to read at {request.endpoint}: {answer.safe}.")
-            yield answer
-            if answer.next is None:
-                return
+        while answer.next is not None:
             address = urljoin(f"{self._transport.base_url}/", answer.next)
             if address in been or not address.startswith(f"{self._transport.base_url}/api/"):
-                raise Unavailable(f"The next page of {request.endpoint} is not a new page of Klaviyo's API.")
+                raise Unavailable(f"The next page of {endpoint} is not a new page of Klaviyo's API.")
             been.add(address)
-            request = Request(request.endpoint, address=address)
+            following = self.request(Request(endpoint, address=address), stop)
+            if isinstance(following, Rejection):
+                raise Unavailable(f"Klaviyo has no page to read at {endpoint}: {following.safe}.")
+            yield following
+            answer = following
 
     def account(self) -> Account:
         """The account that the key opens; Klaviyo is asked once. Errors as for `request`; `ConfigError` when it must be another one."""
