@@ -71,8 +71,9 @@ class Statuses:
     def read(self, klaviyo: Klaviyo, keys: Iterable[Key], stop: Event | None = None, *, again: bool = False) -> None:
         """Looks up those of the keys that were not yet, one identifier after the other; with `again` also those without anybody shown.
 
-        Errors as for `Klaviyo.request`. Whom another key has shown is looked up all the same: a second profile may have this one as well. E-mail addresses are looked for in
-        small letters and as they are given, since Klaviyo does not document whether a search minds the case of letters.
+        Whom another key has shown is looked up all the same: a second profile may have this one as well. E-mail addresses are looked for
+        in small letters and as they are given, since Klaviyo does not document whether a search minds the case of letters. Errors as for
+        `Klaviyo.request`.
         """
         wanted: dict[Identifier, set[str]] = {identifier: set() for identifier in IDENTIFIERS}
         for identifier, value in keys:
