@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 
 from klaviyo_sync.core.consent_counts import ConsentCounts, added
-from klaviyo_sync.core.consent_result import ConsentOutcome, opts_out
+from klaviyo_sync.core.consent_result import ConsentOutcome, opts_out, sent_statements
 from klaviyo_sync.core.prepared import WINDOW, Prepared
 from klaviyo_sync.core.reports import consent_lines
 from klaviyo_sync.core.stopping import ENOUGH, Changes, Reason, Stop, just_before, reasons_to_stop
@@ -25,9 +26,11 @@ from klaviyo_sync.core.tolerance import UNLIMITED
 from klaviyo_sync.core.windows import Window
 from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.opt_outs import new_opt_outs, send_opt_outs
+from klaviyo_sync.klaviyo.read_back import read_back
 from klaviyo_sync.rejects import RejectsFiles
 from klaviyo_sync.spool import Spool
 
+ALL = 0  # the key of a spool that is not divided by window
 ENOUGH_AT_ONCE = 5_000  # people about whom a few requests at a time are under way
 
 Pieces = Iterator[tuple[pa.Array, pa.Table]]
@@ -37,8 +40,9 @@ Pieces = Iterator[tuple[pa.Array, pa.Table]]
 class Gate:
     """What decides, and what it decided. Positions are those of windows in the run.
 
-    `spool` has the rows that wait, `left_behind` the opt-outs of rows that stay behind. `before` are the results just before the run's
-    windows, newest first. `ready` returns once Klaviyo may be asked. With `let_through` nothing stops, and `exceeded` has what would have.
+    `spool` has the rows that wait, `left_behind` the opt-outs of rows that stay behind, `sent` the statements that Klaviyo took. `before`
+    are the results just before the run's windows, newest first. `ready` returns once Klaviyo may be asked. With `let_through` nothing
+    stops, and `exceeded` has what would have.
     """
 
     sync: Sync
@@ -50,6 +54,7 @@ class Gate:
     files: RejectsFiles
     spool: Spool
     left_behind: Spool
+    sent: Spool
     before: Sequence[Changes] = ()
     let_through: bool = False
     stopped: dict[int, tuple[Reason, ...]] = field(default_factory=dict)
@@ -219,12 +224,34 @@ class Gate:
             until = self.windows[window].end if window in self.stopped else None
             self._count(window, send_opt_outs(self.klaviyo, leaving, until))
 
+    def count_consent(self, outcome: ConsentOutcome) -> None:
+        """Counts what became of a batch's statements, and writes down the lines of the rejects files."""
+        self.tally.add_consent(outcome)
+        self.files.add(consent_lines(outcome, self.sync))
+        self.sent.add_rows(ALL, sent_statements(outcome))
+
+    def send_waiting(self, rows: pa.Table) -> None:
+        """Sends the opt-outs of some rows that wait for an import which will not happen."""
+        send_opt_outs(self.klaviyo, rows)
+
+    def read_back(self, since: datetime, *, double_opt_in: bool) -> None:
+        """Counts what Klaviyo shows of the statements that it took; `since` is the start of the run."""
+        tables = gathered(self.sent.take_rows(ALL), ENOUGH_AT_ONCE)
+        for seen in read_back(self.klaviyo, tables, since, double_opt_in=double_opt_in):
+            self.tally.add_read_back(seen, self.stopped)
+            self.files.add(consent_lines(seen.opposition(), self.sync))
+            windows = np.unique(seen.rows.column(WINDOW).to_numpy()).tolist()
+            self.tally.consent_requests[windows[0]] += seen.requests
+            for window in self.stopped.keys() & set(windows):
+                self.opt_outs[window] = added(self.opt_outs.get(window, {}), seen.counts(window))
+
     def _count(self, window: int, outcome: ConsentOutcome) -> None:
         if window in self.stopped:
             self.opt_outs[window] = added(self.opt_outs.get(window, {}), outcome.counts())
+            self.files.add(consent_lines(outcome, self.sync))
+            self.sent.add_rows(ALL, sent_statements(outcome))
         else:
-            self.tally.add_consent(outcome)
-        self.files.add(consent_lines(outcome, self.sync))
+            self.count_consent(outcome)
 
 
 def gathered(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:

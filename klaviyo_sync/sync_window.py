@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -16,11 +16,12 @@ import pyarrow as pa
 from klaviyo_sync.core.clearing import clearing_fields
 from klaviyo_sync.core.column_types import ColumnType
 from klaviyo_sync.core.encoding import Encoder
-from klaviyo_sync.core.errors import HaltedError
+from klaviyo_sync.core.errors import HaltedError, Refused, Unavailable
 from klaviyo_sync.core.packing import MAX_PROFILES, Batch, import_envelope, pack
+from klaviyo_sync.core.prepared import WINDOW
 from klaviyo_sync.core.profiles import prepare_rows
 from klaviyo_sync.core.reading import Rows
-from klaviyo_sync.core.reports import clear_lines, consent_lines, issue_lines, outcome_lines
+from klaviyo_sync.core.reports import clear_lines, issue_lines, outcome_lines
 from klaviyo_sync.core.result import Result
 from klaviyo_sync.core.rivals import Rivals
 from klaviyo_sync.core.stopping import Changes, Reason, Stop
@@ -37,6 +38,7 @@ from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.consents import send_consent
 from klaviyo_sync.klaviyo.imports import import_batches
 from klaviyo_sync.klaviyo.jobs import prepare
+from klaviyo_sync.klaviyo.opt_outs_first import OptOutsFirst
 from klaviyo_sync.rejects import Rejects, RejectsFiles
 from klaviyo_sync.source import Source, open_source
 from klaviyo_sync.spool import Spool
@@ -105,31 +107,37 @@ def sync_windows(
     def ready() -> None:
         lists.update(prepare(klaviyo, sync.list_ids))
 
-    ask = sync.asks_about_phones
-    asking = PhoneLookups(klaviyo, source.plan, ready=ready, count=tally.add_phone_requests) if ask else nullcontext()
-    keys = [window.key for window in windows]
-    with engine() as connection, rejects.open(sync.name, keys) as files, Spool() as spool, Spool() as behind, asking as lookups:
-        gate = Gate(sync, windows, tally, survey, klaviyo, ready, files, spool, behind, before, let_through)
-        batches = pack(
-            profiles(source, windows, connection, tally, files, gate=gate, lookups=lookups),
-            import_envelope(sync.list_id),
-            max_profiles=most,
-        )
-        for outcome in import_batches(klaviyo, once_ready(batches, ready)):
+    with ExitStack() as open_until_done:
+        connection = open_until_done.enter_context(engine())
+        files = open_until_done.enter_context(rejects.open(sync.name, [window.key for window in windows]))
+        spool, behind, sent = (open_until_done.enter_context(Spool()) for _ in range(3))
+        gate = Gate(sync, windows, tally, survey, klaviyo, ready, files, spool, behind, sent, before, let_through)
+        lookups = None
+        if sync.asks_about_phones:
+            lookups = open_until_done.enter_context(PhoneLookups(klaviyo, source.plan, ready=ready, count=tally.add_phone_requests))
+        going = profiles(source, windows, connection, tally, files, gate=gate, lookups=lookups)
+        packed = pack(going, import_envelope(sync.list_id), max_profiles=most)
+        first = OptOutsFirst(klaviyo)
+        batches = opt_outs_first(once_ready(packed, ready), first, tally)
+        open_until_done.enter_context(opt_outs_all_the_same(batches, first, gate))
+        for outcome in import_batches(klaviyo, batches):
+            first.answered(outcome)
             tally.add_outcome(outcome)
             files.add(outcome_lines(outcome, sync))
             clearing = list(clearing_fields(sync))
             clears = Clears(klaviyo, outcome, clearing) if clearing else None
             stopped = gate.stopped_by_clears(clears.by_window()) if clears else gate.stopped
             if sync.consent is not None:
-                consented = send_consent(klaviyo, outcome, sync.consent, opt_outs_only=stopped)
-                tally.add_consent(consented)
-                files.add(consent_lines(consented, sync))
+                gate.count_consent(send_consent(klaviyo, outcome, sync.consent, opt_outs_only=stopped))
             if clears:
                 emptied = clears.send(without=stopped)
                 tally.add_clears(emptied)
                 files.add(clear_lines(emptied, sync))
             log(f"{len(outcome.rows):,} profiles answered for; {tally}")
+        try:
+            gate.read_back(now, double_opt_in=opt_in(sync, lists) != "single_opt_in")
+        except Unavailable as error:  # all of it is sent by then
+            log(f"What Klaviyo shows of the consent that was sent could not be read back: {error}")
         files.publish()
         rejects.remove_old(sync.name, now, log)
     stops = gate.stops()
@@ -196,6 +204,28 @@ def once_ready(batches: Iterator[Batch], ready: Callable[[], None]) -> Iterator[
     for batch in batches:
         ready()
         yield batch
+
+
+def opt_outs_first(batches: Iterator[Batch], first: OptOutsFirst, tally: Tally) -> Iterator[Batch]:
+    """The batches, each once its opt-outs were sent that need not wait for the import."""
+    for batch in batches:
+        prepared, requests = first.send(batch)
+        tally.consent_requests[batch.rows[WINDOW][0].as_py()] += requests
+        yield prepared
+
+
+@contextmanager
+def opt_outs_all_the_same(batches: Iterator[Batch], first: OptOutsFirst, gate: Gate) -> Iterator[None]:
+    """A context that, when the run breaks inside it, reads on and sends the opt-outs of all that is left before the error goes on."""
+    try:
+        yield
+    except (Refused, Unavailable):
+        with suppress(Refused, Unavailable):
+            for _ in batches:
+                pass
+            for rows in first.waiting():
+                gate.send_waiting(rows)
+        raise
 
 
 def opt_in(sync: Sync, lists: Mapping[str, ListDetails]) -> str | None:

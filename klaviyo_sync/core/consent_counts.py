@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
 
 from klaviyo_sync.core.sync import CHANNELS, Channel
@@ -18,7 +18,8 @@ OF_OPT_OUTS: tuple[ConsentFate, ConsentFate] = ("sent", "refused")
 class ConsentCounts:
     """Statements of one channel: all of them, and by fate.
 
-    `unsubscribed` is the part of `sent` that are opt-outs, `opt_outs_refused` that of `refused`.
+    `unsubscribed` is the part of `sent` that are opt-outs, `opt_outs_refused` that of `refused`. `confirmed` is the part of `sent` that
+    Klaviyo shows by the end of the run, `opt_outs_opposed` the part that it shows as subscribed although it took the opt-out.
     """
 
     stated: int = 0
@@ -32,6 +33,9 @@ class ConsentCounts:
     unknown: int = 0
     unsubscribed: int = 0
     opt_outs_refused: int = 0
+    # What Klaviyo shows depends on how fast it is: two runs that did the same are equal.
+    confirmed: int = field(default=0, compare=False)
+    opt_outs_opposed: int = field(default=0, compare=False)
 
     @property
     def accounted(self) -> int:
@@ -41,7 +45,8 @@ class ConsentCounts:
     @property
     def balanced(self) -> bool:
         """Whether every statement is accounted for."""
-        return self.stated == self.accounted and self.unsubscribed <= self.sent and self.opt_outs_refused <= self.refused
+        parts = self.unsubscribed <= self.sent and self.opt_outs_refused <= self.refused
+        return self.stated == self.accounted and parts and self.confirmed + self.opt_outs_opposed <= self.sent
 
     @property
     def subscribed(self) -> int:

@@ -13,6 +13,8 @@ from klaviyo_sync.core.consent_counts import ConsentFate
 from klaviyo_sync.core.issues import CODES, Code
 
 UNDATED = "consent_date_not_sent"
+OPPOSED = "opt_out_not_shown"
+LIST_NOT_JOINED = "list_not_joined"
 
 CONSENT_CODES: dict[str, Code] = {
     code.code: code
@@ -59,6 +61,18 @@ CONSENT_CODES: dict[str, Code] = {
             "note",
             "The subscribe went out without its date, beside one that has none: Klaviyo takes one call per person in 30 minutes.",
             "Give every channel a timestamp column.",
+        ),
+        Code(
+            OPPOSED,
+            "cell",
+            "Klaviyo took the opt-out and shows the person as subscribed all the same.",
+            "Unsubscribe the person in Klaviyo by hand, unless it shows the opt-out by now.",
+        ),
+        Code(
+            LIST_NOT_JOINED,
+            "note",
+            "The person is subscribed already, and Klaviyo did not add the profile to the list.",
+            "Add the person to the list in Klaviyo.",
         ),
         Code("consent_without_profile", "cell", "The profile itself was not imported.", "Correct what is said about the row."),
         Code(

@@ -14,7 +14,7 @@ from klaviyo_sync.core.clear_counts import CLEAR_FATES
 from klaviyo_sync.core.clear_result import ClearOutcome
 from klaviyo_sync.core.clearing import clearing_fields
 from klaviyo_sync.core.consent_counts import CONSENT_FATES
-from klaviyo_sync.core.consent_reasons import ALL_CODES, UNDATED
+from klaviyo_sync.core.consent_reasons import ALL_CODES, LIST_NOT_JOINED, UNDATED
 from klaviyo_sync.core.consent_result import ConsentOutcome
 from klaviyo_sync.core.consent_words import nearest_word
 from klaviyo_sync.core.frames import arrow
@@ -90,11 +90,12 @@ def outcome_lines(outcome: Outcome, sync: Sync) -> Iterator[Line]:
 
 
 def consent_lines(outcome: ConsentOutcome, sync: Sync) -> Iterator[Line]:
-    """A line per statement of consent that did not go out, or went out without its date."""
+    """A line per statement of consent that did not go out, went out without its date, or whose person did not join the list."""
     mapped = sync.consent.channels() if sync.consent else {}
     columns = {channel: field.column or field.date_column or "" for channel, field in mapped.items()}
     undated = {place: Reason(UNDATED, None, "") for place in outcome.undated}
-    for (row, channel), reason in sorted({**undated, **outcome.reasons}.items()):
+    not_joined = {place: Reason(LIST_NOT_JOINED, None, "") for place in outcome.not_joined}
+    for (row, channel), reason in sorted({**undated, **not_joined, **outcome.reasons}.items()):
         fate = CONSENT_FATES[outcome.fates[row, outcome.channels.index(channel)]]
         yield line_of(outcome.rows, row, columns.get(channel, channel), reason, f"{channel} {fate}")
 

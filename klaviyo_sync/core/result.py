@@ -104,6 +104,11 @@ class Result:
         return self.refused + self.failed + sum(count for kind, count in self.issues.items() if kind.code == "clear_refused")
 
     @property
+    def open_opt_outs(self) -> int:
+        """Opt-outs that Klaviyo refused, or took and shows the opposite of."""
+        return sum(counts.opt_outs_refused + counts.opt_outs_opposed for counts in self.consent.values())
+
+    @property
     def unknown_statements(self) -> int:
         """Statements of consent of which nothing is proven."""
         return sum(counts.unknown for counts in self.consent.values())

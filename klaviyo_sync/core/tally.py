@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,8 +14,8 @@ from klaviyo_sync.core.clear_counts import ClearCounts
 from klaviyo_sync.core.clear_result import ClearOutcome
 from klaviyo_sync.core.clearing import anything
 from klaviyo_sync.core.consent_counts import ConsentCounts, added
-from klaviyo_sync.core.consent_reasons import UNDATED
-from klaviyo_sync.core.consent_result import MEANINGS, ConsentOutcome, by_meaning, opts_out, stated_channels, stated_column
+from klaviyo_sync.core.consent_reasons import LIST_NOT_JOINED, OPPOSED, UNDATED
+from klaviyo_sync.core.consent_result import MEANINGS, ConsentOutcome, ReadBack, by_meaning, opts_out, stated_channels, stated_column
 from klaviyo_sync.core.frames import true_at
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.prepared import WINDOW, Prepared
@@ -171,6 +171,17 @@ class Tally:
             self.issues[windows[row]][IssueKind(channel, reason.code)] += 1
         for row, channel in outcome.undated:
             self.issues[windows[row]][IssueKind(channel, UNDATED)] += 1
+        for row, channel in outcome.not_joined:
+            self.issues[windows[row]][IssueKind(channel, LIST_NOT_JOINED)] += 1
+
+    def add_read_back(self, found: ReadBack, without: Collection[int] = ()) -> None:
+        """Counts what Klaviyo shows of statements that were sent, less those of the windows `without`."""
+        windows = found.rows.column(WINDOW).to_numpy()
+        for window in np.unique(windows).tolist():
+            if window not in without:
+                self.consent[window] = added(self.consent[window], found.counts(window))
+        for row, channel in found.opposition().reasons:
+            self.issues[windows[row]][IssueKind(channel, OPPOSED)] += windows[row] not in without
 
     def add_clears(self, outcome: ClearOutcome) -> None:
         """Counts what became of a batch's clears; its requests count for the first of the windows that had rows in it."""

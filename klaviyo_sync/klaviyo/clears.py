@@ -70,6 +70,7 @@ class Clears:
         self._klaviyo = klaviyo
         self._windows = outcome.rows[WINDOW].to_numpy()
         self._ledger = ClearLedger(outcome.rows, fields)
+        self._fields = fields
         asks = []
         named = {name: outcome.rows[name].to_pylist() for name in RANK if name in outcome.rows.column_names}
         for row, paths in self._ledger.rows().items():
@@ -92,10 +93,34 @@ class Clears:
                 self._ledger.settle(ask.row, "unknown")
             else:
                 going.append(ask)
+        unsaid = []
         for ask, answer in side_by_side(partial(cleared, self._klaviyo), going, AT_ONCE):
             self._ledger.requests += answer.attempts
-            self._ledger.settle(ask.row, *verdict(ask, answer))
+            fate = verdict(ask, answer)
+            if fate is None:
+                unsaid.append(ask)
+            else:
+                self._ledger.settle(ask.row, *fate)
+        self._look_again(unsaid)
         return self._ledger.outcome()
+
+    def _look_again(self, asks: Sequence[Ask]) -> None:
+        """Settles the asks whose answers did not mention all fields, by what Klaviyo shows of these profiles."""
+        if not asks:
+            return
+        holdings = Holdings(self._klaviyo, self._fields)
+        holdings.read_all([ask.identifiers for ask in asks])
+        self._ledger.requests += holdings.requests
+        for ask in asks:
+            held = holdings.of(keys_of(ask.identifiers))
+            left = [path for path in ask.fields if held is not None and held & holdings.mask([path])]
+            if held is None:
+                self._ledger.settle(ask.row, "unknown", reason("clear_unseen"))
+            elif left:
+                told = Reason("clear_refused", left[0], "Klaviyo took the request and does not show that the field is empty.")
+                self._ledger.settle(ask.row, "refused", told)
+            else:
+                self._ledger.settle(ask.row, "cleared")
 
 
 def send_clears(klaviyo: Klaviyo, outcome: Outcome, fields: Sequence[str]) -> ClearOutcome:
@@ -125,13 +150,16 @@ def cleared(klaviyo: Klaviyo, ask: Ask) -> Answer | Rejection:
     return klaviyo.request(Request(IMPORT_PROFILE, body=ask.body()))
 
 
-def verdict(ask: Ask, answer: Answer | Rejection) -> tuple[ClearFate, Reason | None]:
-    """What an answer makes of an ask: the profile that comes back must show the fields empty."""
+def verdict(ask: Ask, answer: Answer | Rejection) -> tuple[ClearFate, Reason | None] | None:
+    """What an answer makes of an ask: the profile that comes back must show the fields empty. None when it does not mention all of them."""
     if isinstance(answer, Rejection):
         unnamed = Reason("clear_refused", None, f"Klaviyo refused it with status {answer.status} and gave no reason.")
         return "refused", attribution.reason("clear_refused", answer.errors[0]) if answer.errors else unnamed
-    left = [path for path in ask.fields if shown(attributes(answer.resource), path) not in (None, UNSAID)]
-    return ("refused", Reason("clear_refused", left[0], "Klaviyo took the request and still shows a value.")) if left else ("cleared", None)
+    values = {path: shown(attributes(answer.resource), path) for path in ask.fields}
+    left = [path for path, value in values.items() if value is not None and value is not UNSAID]
+    if left:
+        return "refused", Reason("clear_refused", left[0], "Klaviyo took the request and still shows a value.")
+    return None if UNSAID in values.values() else ("cleared", None)
 
 
 def reason(code: str) -> Reason:

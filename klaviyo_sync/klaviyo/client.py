@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, islice
 from threading import Event, Timer
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -28,6 +29,7 @@ LOGGER = logging.getLogger(__name__)
 REQUEST_SECONDS = 600.0
 SLICE_SECONDS = 0.2
 GRACE_SECONDS = 3.0
+MOST_PAGES = 50  # of a lookup: a hundred people have at most a few profiles each
 VALUES = frozenset({400, 404, 409, 413, 422})
 
 
@@ -172,6 +174,18 @@ class Klaviyo:
             raise Unavailable(f"Klaviyo has no page to read at {request.endpoint}: {answer.heading}.")
         yield answer
         yield from self.further_pages(request.endpoint, answer, stop)
+
+    def whole(self, request: Request, stop: Event | None = None) -> Answer | Rejection:
+        """The answer to a request with the resources of all its pages, at most MOST_PAGES: if there are more, `next` is the first left out.
+
+        Errors as for `request` and `pages`; a rejection of the first page is handed back.
+        """
+        first = self.request(request, stop)
+        if isinstance(first, Rejection):
+            return first
+        pages = [first, *islice(self.further_pages(request.endpoint, first, stop), MOST_PAGES - 1)]
+        resources = tuple(chain.from_iterable(page.resources for page in pages))
+        return Answer(resources, pages[-1].next, first.headers, sum(page.attempts for page in pages))
 
     def further_pages(self, endpoint: Endpoint, answer: Answer, stop: Event | None = None) -> Iterator[Answer]:
         """The pages after the one of an answer, one after the other. Errors as for `pages`."""

@@ -6,36 +6,53 @@ of the whole call (https://developers.klaviyo.com/en/reference/bulk_subscribe_pr
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Event
 
+import numpy as np
 import pyarrow as pa
 
 from klaviyo_sync.core.consent_counts import ConsentFate
 from klaviyo_sync.core.consent_reasons import CONSENT_CODES
-from klaviyo_sync.core.consent_result import BIRTH, ConsentOutcome, Ledger, dated_column, stated_column, zoneless_column
-from klaviyo_sync.core.decisions import Action, Mode, Present, Statement, decide, needs_status
+from klaviyo_sync.core.consent_result import (
+    BIRTH,
+    DONE,
+    ConsentOutcome,
+    Done,
+    Ledger,
+    dated_column,
+    done_before,
+    stated_column,
+    zoneless_column,
+)
+from klaviyo_sync.core.decisions import Action, Mode, Present, Rule, Statement, decide, needs_status
 from klaviyo_sync.core.prepared import WINDOW
 from klaviyo_sync.core.result import FATES, Fate, Outcome, Reason
 from klaviyo_sync.core.sync import CHANNELS, Channel, Consent
 from klaviyo_sync.klaviyo.client import Klaviyo
-from klaviyo_sync.klaviyo.statuses import IDENTIFIERS, Key, Statuses, key_of, keys_of, patiently
+from klaviyo_sync.klaviyo.statuses import IDENTIFIERS, Key, Statuses, as_given, key_of, keys_of, patiently
 from klaviyo_sync.klaviyo.subscriptions import DATED_SUBSCRIBES, SUBSCRIBES, UNSUBSCRIBES, Ask, Calls
 
 WITHOUT_PROFILE: dict[Fate, ConsentFate] = {"refused": "refused", "failed": "refused", "unknown": "unknown"}
 SETTLED: dict[Action, ConsentFate] = {"already": "already", "nothing": "nothing", "guard": "guarded", "skip": "skipped"}
+CODES_BEFORE = {"skipped": "consent_older"}  # the reason of what was settled before the import
+OPT_OUTS_FIRST: tuple[Action, ...] = ("unsubscribe", "skip", "already")
 
 
 @dataclass(frozen=True)
 class Person:
-    """A row that states something: its identifiers, date of birth and statements."""
+    """A row that states something: its identifiers, date of birth and statements.
+
+    The opt-outs for the channels in `again` were sent before the import, and are sent once more whatever Klaviyo shows.
+    """
 
     row: int
     identifiers: Mapping[str, str]
     birth: str | None
     statements: Mapping[Channel, Statement]
+    again: Collection[Channel] = ()
 
     def leaving(self, channels: Collection[Channel] = CHANNELS) -> Person:
         """The person with the opt-outs for these channels alone."""
@@ -45,7 +62,7 @@ class Person:
     def unsure(self, mode: Mode) -> Iterator[tuple[Channel, Key, Statement]]:
         """The channels whose present status must be read, with the key to find it by."""
         for channel, statement in self.statements.items():
-            if needs_status(statement, mode):
+            if channel not in self.again and needs_status(statement, mode):
                 yield channel, key_of(channel, self.identifiers), statement
 
     def needed(self, mode: Mode) -> list[Key]:
@@ -71,8 +88,9 @@ def send_consent(
 ) -> ConsentOutcome:
     """What became of every statement of a batch, given what became of its profiles.
 
-    Of profiles that were not imported only opt-outs are sent. A window with `unknown` statements is not done. `opt_outs_only` are the
-    positions of windows that stopped themselves: their subscribes are left alone, and have no fate.
+    Of profiles that were not imported only opt-outs are sent. Opt-outs that went out before the import (`OptOutsFirst`) go again where it
+    may have changed who holds the address. A window with `unknown` statements is not done. `opt_outs_only` are the positions of windows
+    that stopped themselves: their subscribes are left alone, and have no fate.
 
     Raises:
         Refused: The key, its scopes or the list are not good.
@@ -81,9 +99,12 @@ def send_consent(
     ledger = Ledger(outcome.rows)
     stating = []
     windows = outcome.rows[WINDOW].to_numpy()
+    done: dict[Channel, np.ndarray] = {channel: done_before(outcome.rows, channel) for channel in ledger.channels}
     for everything in people(ledger):
-        person = everything.leaving() if windows[everything.row] in opt_outs_only else everything
-        fate = FATES[outcome.fates[person.row]]
+        fate = FATES[outcome.fates[everything.row]]
+        left = everything.leaving() if windows[everything.row] in opt_outs_only else everything
+        before: dict[Channel, Done] = {channel: DONE[codes[left.row]] for channel, codes in done.items()}
+        person = settled_before(left, before, fate, ledger)
         if fate == "imported":
             stating.append(person)
             continue
@@ -103,10 +124,26 @@ def send_consent(
     return ledger.outcome()
 
 
+def settled_before(person: Person, done: Mapping[Channel, Done], fate: Fate, ledger: Ledger) -> Person:
+    """The person without the statements that were settled before the import, and without those that no import gave a reason to repeat."""
+    left: dict[Channel, Statement] = {}
+    again: list[Channel] = []
+    for channel, statement in person.statements.items():
+        before = done[channel]
+        if before == "" or (before == "again" and fate in ("imported", "unknown")):
+            left[channel] = statement
+            if before:
+                again.append(channel)
+        else:
+            code = CODES_BEFORE.get(before)
+            ledger.settle(person.row, channel, "sent" if before == "again" else before, reason(code) if code else None)
+    return replace(person, statements=left, again=again)
+
+
 def people(ledger: Ledger) -> Iterator[Person]:
     """The rows that state something, each with its statements."""
     rows = ledger.rows
-    named = {name: rows[name].to_pylist() for name in IDENTIFIERS if name in rows.column_names}
+    named = {name: rows[name].to_pylist() for name in ("id", *IDENTIFIERS) if name in rows.column_names}
     births: list[str | None] = rows[BIRTH].to_pylist() if BIRTH in rows.column_names else [None] * len(rows)
     stated = {channel: rows[stated_column(channel)].cast(pa.string()).to_pylist() for channel in ledger.channels}
     dates = {channel: rows[dated_column(channel)].to_pylist() for channel in ledger.channels}
@@ -121,17 +158,22 @@ def people(ledger: Ledger) -> Iterator[Person]:
             yield Person(row, {name: cells[row] for name, cells in named.items() if cells[row] is not None}, births[row], statements)
 
 
+def decide_opt_out(statement: Statement, presents: Sequence[Present]) -> Rule:
+    """What becomes of an opt-out, given what everybody with the address holds: it goes out as long as one of them can be written to."""
+    lines = [decide(statement, one, "guard") for one in presents or [Present()]]
+    return min(lines, key=lambda line: OPT_OUTS_FIRST.index(line.action))
+
+
 def read_statuses(
     klaviyo: Klaviyo, stating: list[Person], mode: Mode, channels: Collection[Channel], stop: Event | None = None
 ) -> Statuses:
     """What must be known of Klaviyo before anything is sent.
 
-    By e-mail address first: the profile then found tells about its phone number too. Subscribes wait until Klaviyo shows the
-    imported profile; an opt-out goes out without. Of who is not shown then, it is asked whether the profile is there all the
-    same, without the address or number.
+    Subscribes wait until Klaviyo shows the imported profile; an opt-out goes out without. Of who is not shown then, it is asked whether
+    the profile is there all the same, without the address or number.
     """
     statuses = Statuses(channels)
-    statuses.read(klaviyo, (key for person in stating for _, key, _ in person.unsure(mode)), stop)
+    statuses.read(klaviyo, (as_given(channel, one.identifiers) for one in stating for channel, _, _ in one.unsure(mode)), stop)
     missing = {person.row: [key for key in person.needed(mode) if not statuses.asked(key)] for person in stating}
     patiently(klaviyo, statuses, {key: person.identifiers[key[0]] for person in stating for key in missing[person.row]}, stop)
     unseen = [person for person in stating if not all(map(statuses.asked, missing[person.row]))]
@@ -145,16 +187,22 @@ def plan_person(plan: Plan, person: Person, mode: Mode, statuses: Statuses, ledg
     unsubscribes: dict[Channel, datetime | None] = {}
     subscribes: dict[Channel, datetime | None] = {}
     for channel, statement in person.statements.items():
+        if statement.meaning == "unsubscribe":
+            unread = channel in person.again or statement.at is None
+            line = decide_opt_out(statement, [] if unread else statuses.all_of(channel, key_of(channel, person.identifiers)))
+            if line.action == "unsubscribe":
+                unsubscribes[channel] = None
+            else:
+                ledger.settle(person.row, channel, SETTLED[line.action], reason(line.code) if line.code else None)
+            continue
         present = presents.get(channel, Present())
-        if present is None and statement.meaning == "subscribe":
+        if present is None:
             shown = any(key in statuses.people for key in keys_of(person.identifiers))
             fate: ConsentFate = "refused" if shown else "unknown"
             ledger.settle(person.row, channel, fate, reason("consent_without_address" if shown else "consent_unseen"))
             continue
-        line = decide(statement, present or Present(), mode)
-        if line.action == "unsubscribe":
-            unsubscribes[channel] = None
-        elif line.action == "subscribe":
+        line = decide(statement, present, mode)
+        if line.action == "subscribe":
             subscribes[channel] = statement.at
         else:
             ledger.settle(person.row, channel, SETTLED[line.action], reason(line.code) if line.code else None)

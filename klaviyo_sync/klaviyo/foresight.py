@@ -11,7 +11,7 @@ from klaviyo_sync.core.decisions import Present
 from klaviyo_sync.core.sync import Channel, Consent
 from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.consents import Plan, people, plan_person
-from klaviyo_sync.klaviyo.statuses import IDENTIFIERS, Key, Statuses, keys_of
+from klaviyo_sync.klaviyo.statuses import IDENTIFIERS, Key, Statuses, as_given, keys_of
 
 NOT_YET = Present("NEVER_SUBSCRIBED")
 
@@ -61,7 +61,7 @@ def identified(rows: pa.Table) -> list[dict[str, str]]:
 def plan_all(klaviyo: Klaviyo, statuses: Foresight, ledger: Ledger, consent: Consent) -> None:
     """Settles every statement as a run would that meets no refusal."""
     stating = list(people(ledger))
-    statuses.read(klaviyo, (key for person in stating for _, key, _ in person.unsure(consent.undated)))
+    statuses.read(klaviyo, (as_given(channel, one.identifiers) for one in stating for channel, _, _ in one.unsure(consent.undated)))
     plan = Plan()
     for person in stating:
         plan_person(plan, person, consent.undated, statuses, ledger)

@@ -24,10 +24,15 @@ UNSAID = object()
 
 
 def shown(profile: Json, path: str) -> object:
-    """What the attributes of a profile show at a path: a value, None for an empty field, UNSAID when they do not speak of it."""
+    """What the attributes of a profile show at a path: a value, None for an empty field, UNSAID when they do not speak of it.
+
+    Klaviyo names the custom properties that a profile has, and all parts of a place, empty ones as null.
+    """
     group, _, name = path.partition(".")
     held = profile.get(group, UNSAID)
-    return held.get(name) if name and isinstance(held, dict) else held
+    if not name or not isinstance(held, dict):
+        return held
+    return held.get(name, None if path.startswith(PROPERTY) else UNSAID)
 
 
 def keys_of(identifiers: Mapping[str, str]) -> list[Key]:
@@ -90,7 +95,7 @@ class Holdings:
             "fields[profile]": ",".join(dict.fromkeys((*RANK[1:], *groups))),
             "page[size]": str(PER_CALL),
         }
-        return self._klaviyo.request(Request(PROFILES, params=asked))
+        return self._klaviyo.whole(Request(PROFILES, params=asked))
 
     def _take(self, identifier: str, part: list[str], answer: Answer | Rejection) -> list[list[str]]:
         """Takes in one answer; what of it is to be asked again in smaller parts."""

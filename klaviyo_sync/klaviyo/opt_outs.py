@@ -8,15 +8,13 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from klaviyo_sync.core.consent_result import ConsentOutcome, Ledger
-from klaviyo_sync.core.decisions import Present, Statement, decide
+from klaviyo_sync.core.consent_result import ConsentOutcome, Ledger, done_before
+from klaviyo_sync.core.decisions import Present, Statement
 from klaviyo_sync.core.sync import Channel
 from klaviyo_sync.klaviyo.client import Klaviyo
-from klaviyo_sync.klaviyo.consents import SETTLED, Person, people, reason
-from klaviyo_sync.klaviyo.statuses import Statuses, key_of
+from klaviyo_sync.klaviyo.consents import SETTLED, Person, decide_opt_out, people, reason
+from klaviyo_sync.klaviyo.statuses import Statuses, as_given, key_of
 from klaviyo_sync.klaviyo.subscriptions import UNSUBSCRIBES, Ask, Calls
-
-MODE = "guard"  # it decides about subscribes only
 
 
 def new_opt_outs(klaviyo: Klaviyo, rows: pa.Table, channels: Collection[Channel]) -> tuple[Counter[Channel], int]:
@@ -30,12 +28,12 @@ def new_opt_outs(klaviyo: Klaviyo, rows: pa.Table, channels: Collection[Channel]
     found: Counter[Channel] = Counter()
     for person in leaving:
         for channel, statement in person.statements.items():
-            found[channel] += is_new(statement, statuses.of(channel, key_of(channel, person.identifiers)))
+            found[channel] += is_new(statement, statuses.all_of(channel, key_of(channel, person.identifiers)))
     return found, statuses.requests
 
 
 def send_opt_outs(klaviyo: Klaviyo, rows: pa.Table, until: datetime | None = None) -> ConsentOutcome:
-    """What became of the opt-outs of some rows whose profiles are not imported. Subscribes are left alone.
+    """What became of the opt-outs of some rows whose profiles are not imported. Subscribes, and what was sent before, are left alone.
 
     An opt-out without a date goes out unread, unless `until` is given, the end of a window that is tried again and again: who
     subscribed in Klaviyo after it is then left alone.
@@ -45,7 +43,9 @@ def send_opt_outs(klaviyo: Klaviyo, rows: pa.Table, until: datetime | None = Non
         Unavailable: Klaviyo did not answer in time.
     """
     ledger = Ledger(rows)
-    leaving = [person.leaving() for person in people(ledger)]
+    waiting = {channel: done_before(rows, channel) == 0 for channel in ledger.channels}
+    everybody = list(people(ledger))
+    leaving = [person.leaving([channel for channel in ledger.channels if waiting[channel][person.row]]) for person in everybody]
     statuses = read(klaviyo, leaving, ledger.channels, undated=until is not None)
     ledger.requests += statuses.requests
     asks = plan_opt_outs(leaving, statuses, ledger, until)
@@ -70,9 +70,9 @@ def plan_opt_outs(leaving: Collection[Person], statuses: Statuses, ledger: Ledge
         going: dict[Channel, datetime | None] = {}
         for channel, statement in person.statements.items():
             unread = statement.at is None and until is None
-            present = (None if unread else statuses.of(channel, key_of(channel, person.identifiers))) or Present()
-            dated = statement._replace(at=statement.at or until) if present.status == "SUBSCRIBED" else statement
-            line = decide(dated, present, MODE)
+            presents = [] if unread else statuses.all_of(channel, key_of(channel, person.identifiers))
+            subscribed = any(present.status == "SUBSCRIBED" for present in presents)
+            line = decide_opt_out(statement._replace(at=statement.at or until) if subscribed else statement, presents)
             if line.action == "unsubscribe":
                 going[channel] = None
             else:
@@ -86,7 +86,7 @@ def read(klaviyo: Klaviyo, leaving: Collection[Person], channels: Collection[Cha
     """What Klaviyo holds about the people; without `undated` only about those whose opt-outs have dates."""
     statuses = Statuses(channels)
     keys = (
-        key_of(channel, person.identifiers)
+        as_given(channel, person.identifiers)
         for person in leaving
         for channel, statement in person.statements.items()
         if undated or statement.at is not None
@@ -95,10 +95,7 @@ def read(klaviyo: Klaviyo, leaving: Collection[Person], channels: Collection[Cha
     return statuses
 
 
-def is_new(statement: Statement, present: Present | None) -> bool:
+def is_new(statement: Statement, presents: Collection[Present]) -> bool:
     """Whether an opt-out would change what Klaviyo holds. Of who is not shown, or cannot be looked up, it would."""
-    if present is None:
-        return True
-    if present.status == "UNSUBSCRIBED" or present.suppressions:
-        return False
-    return decide(statement, present, MODE).action == "unsubscribe"
+    open_to = [present for present in presents if present.status != "UNSUBSCRIBED" and not present.suppressions]
+    return not presents or (bool(open_to) and decide_opt_out(statement, open_to).action == "unsubscribe")

@@ -57,7 +57,8 @@ DATED_SUBSCRIBES = replace(SUBSCRIBES, historical=True)
 class Ask:
     """One person in a call: the row, its identifiers and date of birth, and the channels with their dates.
 
-    `held` are channels left out of the call because of `doubt`: one of the person's channels is at fault, but not said which.
+    `held` are channels left out of the call because of `doubt`: one of the person's channels is at fault, but not said which. `beside` are
+    identifiers that the call names whatever its channels, where a profile may come of it.
     """
 
     row: int
@@ -66,16 +67,17 @@ class Ask:
     channels: Mapping[Channel, datetime | None]
     held: Mapping[Channel, datetime | None] = field(default_factory=dict)
     doubt: Verdict | None = None
+    beside: Mapping[str, str] = field(default_factory=dict)
 
     def profile(self, kind: Kind) -> dict[str, object]:
-        """The person as the call carries it. Only identifiers whose channels go along: others would be written to the profile."""
+        """The person as the call carries it, with the identifiers of its channels and those `beside`: they are written to the profile."""
         subscriptions: dict[str, dict[str, dict[str, str]]] = {}
         for channel, at in self.channels.items():
             medium, _, purpose = channel.partition("_")
             dated = {"consented_at": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ").replace(".000000Z", "Z")} if kind.historical and at else {}
             subscriptions.setdefault(medium, {})[purpose] = {"consent": kind.consent, **dated}
         needed = dict.fromkeys(CHANNEL_IDENTIFIER[channel] for channel in self.channels)
-        own: dict[str, object] = {name: self.identifiers[name] for name in needed}
+        own: dict[str, object] = {**{name: self.identifiers[name] for name in needed}, **self.beside}
         if self.birth is not None and "phone_number" in needed and kind.consent == "SUBSCRIBED":
             own[BIRTH] = self.birth
         return {"type": "profile", "attributes": {**own, "subscriptions": subscriptions}}

@@ -6,7 +6,7 @@ A check sees the stored result of one window, or the state of all windows, and n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,10 +17,12 @@ from klaviyo_sync.core.consent_counts import ConsentCounts
 from klaviyo_sync.core.consent_reasons import CONSENT_CODES
 from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.orchestration import open_opt_outs
 from klaviyo_sync.orchestration.clear_metadata import clear_equation, clear_metadata
 from klaviyo_sync.orchestration.consent_metadata import consent_metadata, equation
 from klaviyo_sync.orchestration.late import Late, late_metadata
 from klaviyo_sync.orchestration.late import words as late_words
+from klaviyo_sync.orchestration.open_opt_outs import Open
 from klaviyo_sync.orchestration.stops import Stopped
 from klaviyo_sync.orchestration.verdicts import Verdict, counted, days, issue_metadata, only
 
@@ -39,7 +41,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Overview:
     """All windows of a sync: those that had ended long enough ago, those missing, what the newest results say, and rows that came late.
 
-    `stopped` are the windows that stopped themselves, seen at `as_of`. `switched_off` says that the schedule is off, if it is known to be.
+    `stopped` are the windows that stopped themselves, seen at `as_of`. `open_opt_outs` are the windows with opt-outs that Klaviyo did not
+    carry out. `switched_off` says that the schedule is off, if it is known to be.
     """
 
     due: int
@@ -52,6 +55,7 @@ class Overview:
     late: Late
     switched_off: str | None = None
     stopped: Sequence[Stopped] = ()
+    open_opt_outs: Mapping[str, Open] = field(default_factory=dict)
     as_of: datetime = EPOCH
 
 
@@ -84,14 +88,21 @@ def consent(sync: Sync, result: Result) -> Verdict:
     unknown_words = any(kind.code == "unknown_consent_word" for kind in issues)
     intolerable = sync.tolerance.rejected.exceeded_by(wrong, result.read) or sync.tolerance.failed.exceeded_by(total.refused, result.read)
     grave = unknown_words or intolerable
-    numbers = {f"consent_{part}": dg.MetadataValue.int(getattr(total, part)) for part in ("stated", "rejected", "refused", "guarded")}
+    numbers = {
+        f"consent_{part}": dg.MetadataValue.int(getattr(total, part)) for part in ("stated", "rejected", "refused", "guarded", "confirmed")
+    }
     words = "; ".join(equation(channel, counts) for channel, counts in result.consent.items()) or "No row states anything"
     # Nobody may be mailed on because a tolerance covers their opt-out.
     if total.opt_outs_refused:
         words += f". Klaviyo refused {counted(total.opt_outs_refused, 'opt-out')}: unsubscribe these people in Klaviyo by hand"
+    if total.opt_outs_opposed:
+        took = counted(total.opt_outs_opposed, "opt-out")
+        words += f". Klaviyo took {took} and shows these people as subscribed: unsubscribe them in Klaviyo by hand"
+    if 0 < total.confirmed < total.sent:
+        words += f". Klaviyo shows {total.confirmed:,} of {total.sent:,} sent so far"
     return Verdict(
-        wrong + total.refused,
-        grave or total.opt_outs_refused > 0,
+        wrong + total.refused + total.opt_outs_opposed + total.unknown,
+        grave or total.opt_outs_refused > 0 or total.opt_outs_opposed > 0 or total.unknown > 0,
         f"{words}.",
         {**numbers, **consent_metadata(result.consent), **issue_metadata(issues)},
     )
@@ -134,6 +145,8 @@ def completeness(sync: Sync, overview: Overview) -> Verdict:
         words.append(f"the oldest is {overview.missing[0]}")
     if overview.stopped:
         words.append(stopped_words(overview.stopped, overview.as_of))
+    if overview.open_opt_outs:
+        words.append(open_opt_outs.words(overview.open_opt_outs))
     if overview.unasked:
         words.append(f"{overview.unasked:,} lie further back than the schedule looks ({days(sync.catch_up)}): start a backfill for them")
     if failing:
@@ -152,6 +165,7 @@ def completeness(sync: Sync, overview: Overview) -> Verdict:
         "future_rows": dg.MetadataValue.int(overview.future),
         **late_metadata(overview.late),
         **stopped_metadata(overview.stopped),
+        **open_opt_outs.metadata(overview.open_opt_outs),
     }
     if overview.missing:
         numbers["oldest_missing"] = dg.MetadataValue.text(overview.missing[0])
@@ -160,9 +174,9 @@ def completeness(sync: Sync, overview: Overview) -> Verdict:
         numbers["failed_rows_by_window"] = dg.MetadataValue.json([[window, rows] for window, rows in oldest])
     unasked_now = (overview.late.problem is not None) + (overview.switched_off is not None)
     stopped = sum(stop.window not in overview.missing for stop in overview.stopped)
-    open_questions = missing + stopped + failing + overview.undated + overview.late.windows + unasked_now
+    open_questions = missing + stopped + failing + len(overview.open_opt_outs) + overview.undated + overview.late.windows + unasked_now
     # No schedule asks for windows beyond its reach, nor for windows that were imported: somebody must. Nor do stopped ones go on alone.
-    grave = overview.unasked > 0 or overview.late.windows > 0 or bool(overview.stopped)
+    grave = overview.unasked > 0 or overview.late.windows > 0 or bool(overview.stopped) or bool(overview.open_opt_outs)
     return Verdict(open_questions, grave, words="; ".join(words) + ".", metadata=numbers)
 
 

@@ -17,6 +17,7 @@ from klaviyo_sync.orchestration.checks import OVERALL, PER_WINDOW, Overview
 from klaviyo_sync.orchestration.dagster_private import target
 from klaviyo_sync.orchestration.done import read_ledger
 from klaviyo_sync.orchestration.lineage import asset_key
+from klaviyo_sync.orchestration.open_opt_outs import open_opt_outs
 from klaviyo_sync.orchestration.resources import OpenWarehouse
 from klaviyo_sync.orchestration.stops import stopped_windows
 from klaviyo_sync.orchestration.stored import Stored, newest
@@ -70,12 +71,14 @@ def overview(
     retried = {stop.window for stop in stopped}
     seen = newest(instance, key, LOOKED_AT)
     current = [one for one in seen.values() if ledger.counts(one.entry.origin, dataset_id(sync), destination)]
+    standing = list(not_replaced(current))
     return Overview(
         due=len(due),
         missing=[window.key for window in missing],
         unasked=sum(window.end <= by - sync.catch_up and window.key not in retried for window in missing),
         looked_at=len(seen),
-        failing={one.window: rows for one in not_replaced(current) if (rows := one.result.not_taken)},
+        failing={one.window: rows for one in standing if (rows := one.result.not_taken)},
+        open_opt_outs=open_opt_outs(instance, key, standing, seen),
         undated=current[0].undated if current else 0,
         future=current[0].future if current else 0,
         late=late.count(sync, instance, to_ask, now, destination) if to_ask else late.recall(sync, instance),

@@ -148,12 +148,21 @@ def test_fewest_requests() -> None:
     assert [asked.method for asked in server.asked] == ["GET", "GET", "GET", "POST"]
 
 
-def test_a_profile_tells_of_both_identifiers() -> None:
-    """Who is found by e-mail address is not looked up by phone number again."""
-    script = Consenting([profile(ADA, PHONE, sms_marketing=("UNSUBSCRIBED", LATER))])
+def test_another_profile_may_have_the_number() -> None:
+    """Who is found by e-mail address is looked up by phone number as well: the number's opt-out counts, whichever profile has it."""
+    script = Consenting([profile(ADA, PHONE), profile(BOB, PHONE, sms_marketing=("UNSUBSCRIBED", LATER))])
     found, server = run(script, [{"email": ADA, "phone_number": PHONE, "email_marketing": IN, "sms_marketing": IN}])
     assert fates(found) == [{"email_marketing": "sent", "sms_marketing": "guarded"}]
-    assert [asked.method for asked in server.asked] == ["GET", "POST"]
+    assert [asked.method for asked in server.asked] == ["GET", "GET", "POST"]
+
+
+def test_an_opt_out_goes_out_while_anybody_with_the_number_can_be_written_to() -> None:
+    """Of two profiles with a number the one that is subscribed decides about an opt-out, even if the other one has opted out later."""
+    script = Consenting(
+        [profile(ADA, PHONE, sms_marketing=("SUBSCRIBED", EARLIER)), profile(BOB, PHONE, sms_marketing=("UNSUBSCRIBED", LATER))]
+    )
+    found, _ = run(script, [{"email": ADA, "phone_number": PHONE, "sms_marketing": OUT_MAY}])
+    assert fates(found) == [{"sms_marketing": "sent"}]
 
 
 def test_unimported_profiles_keep_their_statements() -> None:
@@ -305,11 +314,11 @@ def test_quotes_and_cases() -> None:
 
 
 def test_a_search_that_minds_the_case_of_letters() -> None:
-    """Who is not found in small letters is looked for as imported."""
+    """People are looked for in small letters and as imported, in one request."""
     odd = "Ada.Lovelace@shop.example"
     found, server = run(Consenting([profile(odd), profile(BOB)], exact=True), [{"email": one, "email_marketing": IN} for one in (odd, BOB)])
     assert [one["email_marketing"] for one in fates(found)] == ["sent", "sent"]
-    assert [asked.method for asked in server.asked] == ["GET", "GET", "POST"]
+    assert [asked.method for asked in server.asked] == ["GET", "POST"]
 
 
 def test_no_address_in_any_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
+from urllib.parse import urlencode
 
 import orjson
 import pytest
@@ -14,6 +15,7 @@ from importing import run as run_import
 from scripted_klaviyo import Asked, Importing, Says, batch, complete, quick, serving
 
 from klaviyo_sync.core.errors import Refused
+from klaviyo_sync.klaviyo.client import MOST_PAGES
 from klaviyo_sync.klaviyo.holdings import Holdings
 from klaviyo_sync.klaviyo.jobs import looked_up, prepare
 
@@ -32,9 +34,10 @@ class Paged(Consenting):
         if asked.method != "GET":
             return answer
         assert isinstance(answer.body, dict)
-        data = answer.body["data"]
-        following = "/api/profiles?page[cursor]=more" if len(data) > self.size else None
-        return Says(200, {"data": data[: self.size], "links": {"next": following}})
+        data, start = answer.body["data"], int(asked.query.get("page[cursor]", 0))
+        query = urlencode({**asked.query, "page[cursor]": start + self.size})
+        following = f"/api/profiles?{query}" if len(data) > start + self.size else None
+        return Says(200, {"data": data[start : start + self.size], "links": {"next": following}})
 
 
 def shared(phone: str, **channels: Any) -> list[dict[str, Any]]:
@@ -42,15 +45,38 @@ def shared(phone: str, **channels: Any) -> list[dict[str, Any]]:
     return [*(profile(None, one) for one in PHONES), profile(None, phone, **channels)]
 
 
-@pytest.mark.parametrize("size", [1, 40, 100])
+@dataclass
+class Endless(Paged):
+    """Always has another page."""
+
+    def __call__(self, asked: Asked) -> Says:
+        """The answer to one request."""
+        answer = super().__call__(asked)
+        if asked.method != "GET":
+            return answer
+        assert isinstance(answer.body, dict)
+        query = urlencode({**asked.query, "page[cursor]": int(asked.query.get("page[cursor]", 0)) + 1})
+        return Says(200, {"data": answer.body["data"], "links": {"next": f"/api/profiles?{query}"}})
+
+
+@pytest.mark.parametrize("size", [3, 40, 100])
 @pytest.mark.parametrize("phone", [PHONES[0], PHONES[57], PHONES[99]])
 def test_people_beyond_a_page_are_read(phone: str, size: int) -> None:
-    """When an answer has another page, its people are asked for in smaller parts: who opted out on a later page is not subscribed."""
+    """Every page of an answer is read: who opted out on a later page is not subscribed, and all others are."""
     script = Paged(shared(phone, sms_marketing=("UNSUBSCRIBED", "2026-01-01T00:00:00Z")), size=size)
-    found, _ = run(script, [{"phone_number": one, "sms_marketing": IN} for one in PHONES])
+    found, server = run(script, [{"phone_number": one, "sms_marketing": IN} for one in PHONES])
     settled = {one: row["sms_marketing"] for one, row in zip(PHONES, fates(found), strict=True)}
     assert settled.pop(phone) == "guarded"
-    assert size == 1 or set(settled.values()) == {"sent"}
+    assert set(settled.values()) == {"sent"}
+    assert len([asked for asked in server.asked if asked.method == "GET"]) == -(-101 // size)
+
+
+def test_pages_without_end_are_not_followed_for_ever() -> None:
+    """Where Klaviyo shows more pages than a hundred people can have, smaller parts are asked for, and who is left is not readable."""
+    script = Endless([profile(None, one) for one in PHONES[:2]])
+    found, server = run(script, [{"phone_number": one, "sms_marketing": IN} for one in PHONES[:2]])
+    assert [row["sms_marketing"] for row in fates(found)] == ["guarded"] * 2
+    assert len(server.asked) == 3 * MOST_PAGES
 
 
 @pytest.mark.parametrize("size", [40, 100])
