@@ -81,10 +81,16 @@ class Plan:
     orders: Mapping[str, DayOrders] = field(default_factory=dict)
 
     @property
+    def stating_columns(self) -> tuple[str, ...]:
+        """The columns that say who a row is about, when it was changed, and what it states about consent."""
+        named = [name for target in self.identifiers for name in (target.column, target.companion)]
+        consent = [name for target in self.consents for name in (target.column, target.dated)]
+        return tuple(dict.fromkeys(name for name in (*named, self.modified_at, *consent) if name is not None))
+
+    @property
     def noticed_columns(self) -> tuple[str, ...]:
-        """The columns of which all rows are looked at before any is sent: who a row is about, when it was changed, dates in texts."""
-        named = [name for target in self.identifiers for name in (target.column, target.companion) if name is not None]
-        return tuple(dict.fromkeys([*named, *self.columns_with_written_dates, self.modified_at]))
+        """The columns of which all rows are looked at before any is sent: the stating ones, and dates in texts."""
+        return tuple(dict.fromkeys((*self.stating_columns, *self.columns_with_written_dates)))
 
     @property
     def columns_with_written_dates(self) -> tuple[str, ...]:
@@ -219,13 +225,16 @@ def map_identifiers(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     return frame_with({target.path: clean_target(target, frame, plan).cells for target in plan.identifiers})
 
 
+def map_statements(frame: pd.DataFrame, identifiers: Mapping[str, pa.Array], plan: Plan) -> dict[Channel, Statements]:
+    """What the rows state for each channel, given their cleaned identifiers."""
+    return {target.channel: state(target, frame, identifiers, plan.now, plan.zone) for target in plan.consents}
+
+
 def map_frame(frame: pd.DataFrame, plan: Plan) -> Mapped:
     """The rows as profile cells, with the issues of every cell that could not go out as it is."""
     cleaned = {target: clean_target(target, frame, plan) for target in plan.targets}
     identifiers = {target.path: cleaned[target].cells for target in plan.identifiers}
-    statements: dict[Channel, Statements] = {
-        target.channel: state(target, frame, identifiers, plan.now, plan.zone) for target in plan.consents
-    }
+    statements = map_statements(frame, identifiers, plan)
     flags = [(target.column, flag) for target, found in cleaned.items() for flag in found.flags]
     births = None
     if plan.birth is not None:
