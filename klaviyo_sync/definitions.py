@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from klaviyo_sync.orchestration.build import build_definitions
 from klaviyo_sync.orchestration.resources import OpenKlaviyo, OpenWarehouse
 
 if TYPE_CHECKING:  # pandas, pyarrow and duckdb, for a run only
+    from klaviyo_sync.klaviyo.client import Klaviyo
     from klaviyo_sync.rejects import Rejects
     from klaviyo_sync.sync_window import Report
     from klaviyo_sync.warehouses import Warehouse
@@ -40,7 +41,6 @@ def run_windows(
 
     span = "..".join(dict.fromkeys((windows[0].key, windows[-1].key)))
     with warehouse(f"klaviyo_sync {sync.name} {span}") as opened, klaviyo() as client:
-        log(f"Klaviyo at {client.base_url}: {client.account()}")
         return sync_windows(sync, windows, opened, client, now=now, rejects=rejects, log=log, before=before, let_through=let_through)
 
 
@@ -57,8 +57,15 @@ def importing(project: Project) -> Importing:
         def located_warehouse(label: str) -> AbstractContextManager[Warehouse]:
             return project.opening(warehouse(label), "connections", sync.connection)
 
+        @contextmanager
+        def located_klaviyo() -> Iterator[Klaviyo]:
+            with project.opening(klaviyo(), "klaviyo", "api_key") as client:
+                with project.at("klaviyo", "api_key"):
+                    client.account()
+                yield client
+
         with project.located(sync.name):
-            return run_windows(sync, windows, located_warehouse, klaviyo, **more)
+            return run_windows(sync, windows, located_warehouse, located_klaviyo, **more)
 
     return Importing(located, open_rejects, clock=lambda: datetime.now(UTC))
 

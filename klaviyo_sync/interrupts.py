@@ -2,13 +2,15 @@
 
 Python handles a signal in the main thread, between two steps of Python code. Two things get in the way. A long call into C, such as a
 query of DuckDB, keeps the handler waiting until it returns; and code that catches the exception, or makes another one of it, loses the
-interrupt. `on_interrupt` covers the first, `not_swallowed` the second.
+interrupt. `on_interrupt` covers the first, `not_swallowed` the second, also where Python itself ignores exceptions: in `__del__` and in
+callbacks of weak references, which run whenever memory is collected.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +18,7 @@ from types import FrameType
 from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+AFTER_COLLECTING = 0.05  # seconds until an interrupt that Python ignored comes again; the callback it came in takes far less
 
 
 class _Watch:
@@ -77,7 +80,8 @@ def on_interrupt(callback: Callable[[], object]) -> Iterator[None]:
 def not_swallowed() -> Iterator[None]:
     """Raises KeyboardInterrupt in place of any other error once an interrupt has come: DuckDB, for one, makes a RuntimeError of it.
 
-    Whoever handled signals before still does. Outside of the main thread, where no signal is handled, this does nothing.
+    An interrupt that came while Python collected memory, and was ignored there, comes again. Whoever handled signals before still does.
+    Outside of the main thread, where no signal is handled, this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -89,8 +93,17 @@ def not_swallowed() -> Iterator[None]:
         received.append(number)
         before[signal.Signals(number)](number, frame)
 
+    report, main_thread = sys.unraisablehook, threading.get_ident()
+
+    def come_again(ignored: sys.UnraisableHookArgs) -> None:
+        if received and not issubclass(ignored.exc_type, Exception):
+            threading.Timer(AFTER_COLLECTING, signal.pthread_kill, (main_thread, received[-1])).start()
+        else:
+            report(ignored)
+
     for number in before:
         signal.signal(number, handle)
+    sys.unraisablehook = come_again
     try:
         yield
     except Exception:
@@ -98,6 +111,7 @@ def not_swallowed() -> Iterator[None]:
             raise KeyboardInterrupt from None
         raise
     finally:
+        sys.unraisablehook = report
         for number, handler in before.items():
             signal.signal(number, handler)
 

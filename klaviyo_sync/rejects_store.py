@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
-from uuid import uuid4
 
 from fsspec import get_filesystem_class
 from upath import UPath
@@ -27,6 +26,7 @@ LOCAL = ("", "file", "local")
 # The extra of this package that brings what an address needs.
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure", "adl": "azure"}
 # Names of window files, `<key>.csv`; nothing else in the folder is ours to remove.
+PROBE = ".klaviyo_sync-probe"
 OWN_FILE = re.compile(r"\d{4}-\d{2}-\d{2}(-\d{2}:\d{2}([+-]\d{4})?)?\.csv(\.part)?", re.ASCII)
 # Where each file system says when a file was written.
 WRITTEN = ("LastModified", "last_modified", "updated", "mtime", "created")
@@ -76,12 +76,12 @@ class Store:
             Refused: The store does not let us in, or does not let us write or remove.
             Unavailable: The store did not answer.
         """
-        probe = self.path / f".klaviyo_sync-probe-{uuid4().hex}"
+        probe = self.path / PROBE
         with self.failing("Nothing was read or sent."):
             self._make_folder(self.path)
             with probe.open("wb") as file:
                 file.write(b"klaviyo_sync writes and removes this file to see that it may.\n")
-            probe.unlink()
+            probe.unlink(missing_ok=True)  # one name for all runs, however many were killed here: another may have removed it
 
     def put(self, draft: Path, target: UPath) -> None:
         """Copies a draft to its address, again after pauses if that fails: a reader sees the old file or the new one, never a part."""

@@ -90,8 +90,9 @@ def sync_windows(
         ConfigError, Refused, Unavailable: The run broke, and no window is done.
     """
     started = time.monotonic()
-    account = klaviyo.account()  # before anything is read: also a window without rows is imported into some account
     rejects.store.probe()
+    account = klaviyo.account()  # before anything is read: also a window without rows is imported into some account
+    log(f"Klaviyo at {klaviyo.base_url}: {account}")
     source = open_source(sync, warehouse, now)
     undated, future = source.rows_outside()
     warehouse.notes += source.present_time() if future else []

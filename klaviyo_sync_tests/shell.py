@@ -22,6 +22,8 @@ REPOSITORY = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 PATIENCE = 300.0
 MARK = "SHELL_TEST"
+# A shell starts background jobs with Ctrl-C ignored, and all that they start, such as these tests; a terminal does not.
+HEEDS_CTRL_C = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execvp('bash', ['bash', '-c', sys.argv[1]])"
 FOREIGN = ("KLAVIYO_", "DAGSTER_", "PYTEST_", "MAKE", "MFLAGS")
 
 
@@ -95,7 +97,7 @@ def terminal(command: str, folder: Path, env: dict[str, str], log: Path) -> Iter
     """A command in the foreground of a new terminal. What is left of it at the end is killed."""
     mark = uuid.uuid4().hex
     with log.open("wb") as out:
-        words = ["bash", "-c", f"exec {command}"]
+        words = [sys.executable, "-c", HEEDS_CTRL_C, f"exec {command}"]
         process = subprocess.Popen(
             words,
             cwd=folder,

@@ -77,9 +77,7 @@ def newest(sync: Sync, now: datetime) -> Window:
     """The newest window that has closed. Raises ConfigError when none has."""
     closed = deque(windows(sync, now), maxlen=1)
     if not closed:
-        raise ConfigError(
-            f"{sync.name} has no window that has closed yet: its first begins after {sync.starts_at}. Name one with --window."
-        )
+        raise ConfigError(f"{sync.name} has no closed window yet: it starts at {sync.starts_at}. Name a window with --window.")
     return closed[0]
 
 

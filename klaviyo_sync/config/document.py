@@ -20,6 +20,7 @@ from klaviyo_sync.config.problems import KeyPath, Mark, Problems
 
 MAX_NODES = 100_000
 MAX_DEPTH = 50
+TAB = "found a tab; indent with spaces"
 
 TAG = "tag:yaml.org,2002:"
 IMPLICIT = (
@@ -78,7 +79,8 @@ def read(path: Path, problems: Problems, mappings: frozenset[KeyPath]) -> Docume
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Mark(mark.line + 1, mark.column + 1) if mark else None
-        problems.add(path, place, (), f"is not YAML: {error.problem or error.context}")
+        what = TAB if "'\\t'" in (error.problem or "") else error.problem or error.context
+        problems.add(path, place, (), f"is not YAML: {what}")
     except (yaml.YAMLError, RecursionError, ValueError):
         problems.add(path, None, (), "is not YAML")
     else:

@@ -34,7 +34,8 @@ class Source:
 class Project:
     """What klaviyo_sync.yaml and syncs/*.yaml say. `notes` are worth knowing, and no errors.
 
-    `source` is where klaviyo_sync.yaml says it, `sources` where each sync does. `rejects` is the folder or address of the rejects files, `keep_rejects` how long they are kept (None: for good).
+    `source` is where klaviyo_sync.yaml says it, `sources` where each sync does.
+    `rejects` is the folder or address of the rejects files, `keep_rejects` how long they are kept (None: for good).
     """
 
     path: Path
@@ -67,7 +68,7 @@ class Project:
 
     @contextmanager
     def at(self, *key: str) -> Iterator[None]:
-        """One of the three errors that is raised inside begins with file, line and this key of klaviyo_sync.yaml, unless it does already."""
+        """One of the three errors that is raised inside begins with file, line and this key of klaviyo_sync.yaml."""
         try:
             yield
         except KlaviyoSyncError as error:

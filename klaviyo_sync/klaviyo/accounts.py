@@ -68,7 +68,7 @@ def list_in(answer: Answer | Rejection, list_id: str) -> ListDetails:
     if isinstance(answer, Rejection):
         raise NoSuchListError(
             f"The Klaviyo account has no list {list_id!r}: {answer.safe}. "
-            "The id of a list is the last part of its address in Klaviyo, such as Y6nRLr.",
+            "Use the id of a list, not its name: it is part of the list's address in Klaviyo, such as Y6nRLr.",
             list_id,
         )
     if answer.resource["id"] != list_id:

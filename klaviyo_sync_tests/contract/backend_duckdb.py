@@ -57,6 +57,8 @@ class DuckDBBackend:
 
     @contextmanager
     def opened(self) -> Iterator[DuckDBPlace]:
-        """A new file."""
+        """A new file, which is there before the first table."""
         with tempfile.TemporaryDirectory() as folder:
-            yield DuckDBPlace(Path(folder) / "contract.duckdb")
+            path = Path(folder) / "contract.duckdb"
+            duckdb.connect(str(path)).close()
+            yield DuckDBPlace(path)

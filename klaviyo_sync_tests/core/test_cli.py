@@ -156,7 +156,7 @@ def test_schema_writes_both(tmp_path: Path) -> None:
         ["chek"],
         ["check", "--conect"],
         ["schema", "other"],
-        ["preview", "members"],
+        ["preview"],
         ["preview", "membrs", "--window", "2026-01-01"],
         ["sandbox", "--port", "x"],
         ["sandbox", "--api-key", "secret"],

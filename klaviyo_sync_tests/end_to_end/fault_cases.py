@@ -86,6 +86,7 @@ PASSES = Truth()
 RETRIED = Truth(attempts=2)
 UNAVAILABLE = Truth("red", "Unavailable: ", attempts=3, broke=True)
 REFUSED = Truth("red", "Refused: ", broke=True)
+NO_LIST = Truth("red", "ConfigError: ", broke=True)
 UNPROVEN = Truth("red", "did not say whether", unknown=8)
 
 CASES = (
@@ -152,7 +153,7 @@ CASES = (
         UNAVAILABLE,
         where=("last",),
     ),
-    Case("list gone before", ({"kind": "lists_gone", "endpoint": "get_list"},), REFUSED, where=("first",)),
+    Case("list gone before", ({"kind": "lists_gone", "endpoint": "get_list"},), NO_LIST, where=("first",)),
     Case("list gone", post("lists_gone"), REFUSED),
     Case("subscribe: 400 for one person", consent("400", times=0), Truth(unsent=1), sync="subscribers"),
     Case("subscribe: 413", consent("413"), PASSES, sync="subscribers", where=("middle",)),

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,8 +85,7 @@ class ProcessPlace:
     def reads(self, process: subprocess.Popen[str]) -> bool:
         """Whether a process has the warehouse open."""
         assert process.poll() is None, self.printed()[-6_000:]
-        files = Path(f"/proc/{process.pid}/fd")
-        return any(str(link.readlink()) == str(self.folder / "warehouse.duckdb") for link in files.iterdir() if link.is_symlink())
+        return any(opened == str(self.folder / "warehouse.duckdb") for opened in open_files(process.pid))
 
     def events(self, run_id: str) -> list[str]:
         """The kinds of a run's events, in order."""
@@ -138,3 +137,10 @@ def process_place(
                     if process.poll() is None:
                         os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
+
+
+def open_files(pid: int) -> Iterator[str]:
+    """The files that a process has open; one that it closes meanwhile is left out."""
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            yield str(link.readlink())

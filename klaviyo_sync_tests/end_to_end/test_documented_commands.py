@@ -11,7 +11,7 @@ import duckdb
 import pytest
 import requests
 
-from documented import commands, pages, yaml_blocks
+from documented import FENCE, commands, pages, yaml_blocks
 from klaviyo_sync.sandbox import Sandbox, serve
 from shell import BIN, REPOSITORY, assets, copied_project, environment, free_port, listens, terminal, type_in
 
@@ -28,6 +28,7 @@ MATERIALIZE = (
 
 # Typed in the folder that README's own YAML makes, and what they then print.
 IN_OWN_FOLDER = {
+    "klaviyo-sync schema --write schemas": "schemas/sync.schema.json",
     "klaviyo-sync check": "nothing wrong",
     "klaviyo-sync check --connect": "answers are good",
     "klaviyo-sync preview loyalty_members --window 2026-01-31-06:00": "Klaviyo at http://127.0.0.1:",
@@ -89,27 +90,27 @@ class Own:
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
-    """klaviyo_sync.yaml and the first sync out of README, a warehouse that fits them, and a sandbox."""
-    folder = tmp_path_factory.mktemp("own")
-    (folder / "syncs").mkdir()
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project."""
+    return copied_project(tmp_path_factory.mktemp("commands") / "project")
+
+
+@pytest.fixture(scope="module")
+def own(project: Path) -> Iterator[Own]:
+    """The folder that README makes beside the project, with README's klaviyo_sync.yaml and first sync, and a warehouse that fits them."""
+    [makes] = [block for _, block in FENCE.findall((REPOSITORY / "README.md").read_text(encoding="utf-8")) if "mkdir" in block]
+    done = type_in(f"set -e\n{makes}pwd", project, environment())
+    assert done.returncode == 0, done.stderr
+    folder = Path(done.stdout.strip())
     (folder / "klaviyo_sync.yaml").write_text(yaml_blocks(REPOSITORY / "README.md", "connections:")["klaviyo:"], encoding="utf-8")
     name = "# syncs/loyalty_members.yaml"
     (folder / "syncs" / "loyalty_members.yaml").write_text(yaml_blocks(REPOSITORY / "README.md", name)[name], encoding="utf-8")
-    for file in ("dagster.yaml", "workspace.yaml"):
-        shutil.copy(REPOSITORY / file, folder / file)
     with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(TABLE)
     box = Sandbox(job_seconds=0)
     with serve(box) as server:
         yield Own(folder, environment(KLAVIYO_BASE_URL=server.url, KLAVIYO_API_KEY="pk_sandbox"), box)
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project."""
-    return copied_project(tmp_path_factory.mktemp("commands") / "project")
 
 
 @pytest.mark.parametrize("page", pages(REPOSITORY), ids=lambda page: str(page.relative_to(REPOSITORY)))

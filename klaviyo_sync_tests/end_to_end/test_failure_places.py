@@ -91,3 +91,18 @@ def test_what_is_not_there(failing: Failing, right: str, wrong: str, line: int, 
     assert said in text
     assert "Correct the configuration" in text
     assert "bug" not in text
+
+
+def test_a_warehouse_that_is_not_there(failing: Failing) -> None:
+    """The line of the connection in klaviyo_sync.yaml."""
+    Path("warehouse.duckdb").unlink()
+    text = failing(SYNC)
+    assert "ConfigError: klaviyo_sync.yaml:3: connections.local: DuckDB file " in text
+
+
+def test_a_key_that_klaviyo_refuses(failing: Failing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line of the key, and nothing of the key itself."""
+    monkeypatch.setenv("KLAVIYO_API_KEY", "sk_wrong_key")
+    text = failing(SYNC)
+    assert "Refused: klaviyo_sync.yaml:2: klaviyo.api_key: Klaviyo refused GET /api/accounts with 401" in text
+    assert "sk_wrong_key" not in text

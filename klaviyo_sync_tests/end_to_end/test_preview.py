@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -107,3 +108,19 @@ def test_without_a_key(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.exit_code == 1
     assert "KLAVIYO_API_KEY" in result.stderr
     assert "--ask 0" in result.stderr
+
+
+@pytest.mark.usefixtures("box")
+def test_without_a_window_it_is_the_newest_that_has_closed() -> None:
+    """`preview SYNC` shows the window that the schedule would import next; where none has closed yet it says so."""
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    assert f"members, window {yesterday}: rows from {yesterday}T00:00:00" in newest().stdout
+    sync = Path("syncs/members.yaml")
+    sync.write_text(sync.read_text(encoding="utf-8").replace("start: 2026-01-01", "start: 2190-01-01"), encoding="utf-8")
+    result = newest()
+    assert (result.exit_code, "members has no closed window yet" in result.stderr) == (1, True), result.output
+
+
+def newest() -> Result:
+    """What `preview` prints when it is given a sync alone."""
+    return CliRunner().invoke(main, ["preview", "members"])
