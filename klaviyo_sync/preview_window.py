@@ -107,7 +107,7 @@ def preview_window(
             nonlocal asked_to_leave
             ready = prepare_rows(rows, source.plan, encoder)
             tally.add_prepared(ready, rows.windows)
-            stays = rows.held | rows.superseded
+            stays = rows.held.copy()
             stays[ready.rejected] = True
             for channel, statements in rows.mapped.statements.items():
                 meanings = np.asarray(statements.meaning.to_numpy(zero_copy_only=False))[~stays]
@@ -118,7 +118,7 @@ def preview_window(
                 tally.add_consent(foresee_opt_outs(klaviyo, leaving))
                 asked_to_leave += len(leaving)
             for target in source.plan.consents:
-                for (word, meaning), count in word_counts(target, rows.frame[~(rows.held | rows.superseded)], source.plan.zone).items():
+                for (word, meaning), count in word_counts(target, rows.frame[~rows.held], source.plan.zone).items():
                     words[target.channel, word, meaning] += count
             examples.extend(ready.profiles.slice(0, EXAMPLES - len(examples)).to_pylist())
             seen(len(rows.frame))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
+
 from klaviyo_sync.core.column_types import ColumnType, column_types
 from klaviyo_sync.core.dialects import DIALECTS
 from klaviyo_sync.core.errors import about
@@ -78,9 +80,7 @@ class Source:
         first = self.warehouse.batches(self.surveying_query(lower, until) if survey else self.noticed_query(lower, until))
         plan = notice_all(first, self.plan, rivals, survey, windows)
         rows = self.warehouse.batches(self.rows_query(lower, end))
-        yield from newest_rows(
-            rows, lambda: self.warehouse.batches(self.later_query(end, until)), plan, rivals, tally, overlap=self.sync.overlap
-        )
+        yield from newest_rows(rows, lambda: self.noticed(end, until), plan, rivals, tally, overlap=self.sync.overlap)
 
     def bounds(self, windows: Sequence[Window]) -> tuple[datetime | None, datetime, datetime]:
         """From when on the rows of the windows are read, up to when, and up to when those that may supersede them."""
@@ -100,7 +100,7 @@ class Source:
         """How many bytes a run of the windows reads at most; None where the warehouse cannot tell. Nothing is read."""
         lower, end, until = self.bounds(windows)
         outside = outside_query(self.sync, self.relation, self.columns, now=self.now)
-        asked = (outside, self.surveying_query(lower, until), self.rows_query(lower, end), self.later_query(end, until))
+        asked = (outside, self.surveying_query(lower, until), self.rows_query(lower, end), self.noticed_query(end, until))
         estimates = [self.warehouse.estimate(query) for query in asked]
         return None if None in estimates else sum(size for size in estimates if size is not None)
 
@@ -108,13 +108,13 @@ class Source:
         """The query for the rows that are sent."""
         return window_query(self.sync, self.relation, self.columns, lower=lower, upper=upper, names=self.plan.columns)
 
-    def noticed_query(self, lower: datetime | None, upper: datetime) -> Query:
-        """The query for the columns of which all rows are looked at before any is sent."""
-        return self.narrow_query(lower, upper, self.plan.noticed_columns)
+    def noticed(self, lower: datetime | None, upper: datetime) -> Iterator[pa.RecordBatch]:
+        """Only the columns of which all rows are looked at before any is sent."""
+        return self.warehouse.batches(self.noticed_query(lower, upper))
 
-    def later_query(self, lower: datetime, upper: datetime) -> Query:
-        """The query for these columns and those of consent, of rows that may supersede those of the windows."""
-        return self.narrow_query(lower, upper, tuple(dict.fromkeys((*self.plan.noticed_columns, *self.plan.stating_columns))))
+    def noticed_query(self, lower: datetime | None, upper: datetime) -> Query:
+        """Its query."""
+        return self.narrow_query(lower, upper, self.plan.noticed_columns)
 
     def surveying_query(self, lower: datetime | None, upper: datetime) -> Query:
         """The query for these columns and those that a survey looks at."""

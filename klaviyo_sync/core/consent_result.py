@@ -48,11 +48,6 @@ def by_meaning(stated: Mapping[Channel, np.ndarray], window: int) -> tuple[dict[
     return subscribes, unsubscribes
 
 
-def outweighed_column(channel: Channel) -> str:
-    """The column of a batch's rows that says whether an opt-out of another row outweighs what they state (booleans)."""
-    return f"{CONSENT}{channel}_outweighed"
-
-
 def stated_channels(rows: pa.Table) -> tuple[Channel, ...]:
     """The channels that a batch's rows can state something for."""
     return tuple(channel for channel in CHANNELS if stated_column(channel) in rows.column_names)

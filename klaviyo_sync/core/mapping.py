@@ -62,8 +62,7 @@ class Plan:
     """How rows become profiles in one run: a target per mapped column, the consent columns, `modified_at`, and what now is.
 
     `birth` is the date of birth that goes beside consent, not into the profile; `clearing` are the columns whose NULLs clear a field.
-    `columns` are all columns that are read, each once, as the YAML first spells it. `resubscribes`: subscribes without a date bring back
-    whoever opted out. `orders` are the day orders of columns with
+    `columns` are all columns that are read, each once, as the YAML first spells it. `orders` are the day orders of columns with
     dates in texts, known once their rows were noticed.
     """
 
@@ -76,7 +75,6 @@ class Plan:
     birth: Target | None = None
     clearing: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
-    resubscribes: bool = False
     orders: Mapping[str, DayOrders] = field(default_factory=dict)
 
     @property
@@ -84,11 +82,6 @@ class Plan:
         """The columns of which all rows are looked at before any is sent: who a row is about, when it was changed, dates in texts."""
         named = [name for target in self.identifiers for name in (target.column, target.companion) if name is not None]
         return tuple(dict.fromkeys([*named, *self.columns_with_written_dates, self.modified_at]))
-
-    @property
-    def stating_columns(self) -> tuple[str, ...]:
-        """The columns of consent."""
-        return tuple(dict.fromkeys(name for target in self.consents for name in (target.column, target.dated) if name is not None))
 
     @property
     def columns_with_written_dates(self) -> tuple[str, ...]:
@@ -181,7 +174,6 @@ def plan_mapping(sync: Sync, columns: Sequence[Column], dialect: Dialect, now: d
         birth_date,
         tuple(spelled[name] for name in clearing_fields(sync).values()),
         tuple(dict.fromkeys(spelled[name] for name in sync.columns())),
-        sync.consent is not None and sync.consent.undated == "resubscribe",
     )
 
 
@@ -220,16 +212,13 @@ def map_identifiers(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     return frame_with({target.path: clean_target(target, frame, plan).cells for target in plan.identifiers})
 
 
-def map_statements(frame: pd.DataFrame, identifiers: Mapping[str, pa.Array], plan: Plan) -> dict[Channel, Statements]:
-    """What the rows state for each channel, given their cleaned identifiers."""
-    return {target.channel: state(target, frame, identifiers, plan.now, plan.zone) for target in plan.consents}
-
-
 def map_frame(frame: pd.DataFrame, plan: Plan) -> Mapped:
     """The rows as profile cells, with the issues of every cell that could not go out as it is."""
     cleaned = {target: clean_target(target, frame, plan) for target in plan.targets}
     identifiers = {target.path: cleaned[target].cells for target in plan.identifiers}
-    statements = map_statements(frame, identifiers, plan)
+    statements: dict[Channel, Statements] = {
+        target.channel: state(target, frame, identifiers, plan.now, plan.zone) for target in plan.consents
+    }
     flags = [(target.column, flag) for target, found in cleaned.items() for flag in found.flags]
     births = None
     if plan.birth is not None:

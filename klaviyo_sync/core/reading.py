@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -12,12 +11,10 @@ import pandas as pd
 import pyarrow as pa
 
 from klaviyo_sync.core.frames import Mask, arrow, frame_of
-from klaviyo_sync.core.mapping import Mapped, Plan, map_frame, map_identifiers, map_statements
+from klaviyo_sync.core.mapping import Mapped, Plan, map_frame, map_identifiers
 from klaviyo_sync.core.query import bound_value
 from klaviyo_sync.core.rivals import LATER, Rivals
-from klaviyo_sync.core.standing import with_opt_outs
 from klaviyo_sync.core.survey import Survey
-from klaviyo_sync.core.sync import Channel
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window, reread_from
 
@@ -28,16 +25,13 @@ NOTICED_ROWS = 65_536
 class Rows(NamedTuple):
     """Rows of the warehouse (the sync's columns), the position of each one's window in the run, and what they become.
 
-    Those that are `held` are not to be sent now: they may have rivals, and come again if they turn out to be the newest. Of `superseded`
-    rows nothing goes out but what they state. `outweighed` has by channel the rows whose subscribes an opt-out of another row outweighs.
+    Those that are `held` are not to be sent now: they may have rivals, and come again if they turn out to be the newest.
     """
 
     frame: pd.DataFrame
     windows: np.ndarray
     mapped: Mapped
     held: Mask
-    superseded: bool = False
-    outweighed: Mapping[Channel, Mask] = MappingProxyType({})
 
 
 def edges(windows: Sequence[Window], plan: Plan) -> np.ndarray:
@@ -108,7 +102,7 @@ def newest_rows(
 ) -> Iterator[Rows]:
     """The rows to send. Rows without a rival go at once; the others are held until all are read.
 
-    `batches` hold the rows of the windows, `later` opens what those changed after them are about and state. Counts what was read and
+    `batches` hold the rows of the windows, `later` opens the identifying columns of those changed after them. Counts what was read and
     what is superseded. Rows from before the first window are the first one's: it reaches back, by its `overlap` or to the beginning.
     """
     ends, cuts = edges(tally.windows, plan), last_read(tally.windows, plan, overlap)
@@ -121,7 +115,7 @@ def newest_rows(
         tally.count_for_good(window_positions(modified, cuts) - 1)
         mapped = map_frame(frame, plan)
         contested = rivals.contested(mapped.profiles)
-        rivals.add(frame, mapped.profiles, windows, contested, mapped.statements)
+        rivals.add(frame, mapped.profiles, windows, contested)
         return Rows(frame, windows, mapped, held=contested)
 
     # map, not a loop: no name here keeps the last frame alive while the next one is made.
@@ -131,11 +125,7 @@ def newest_rows(
         for batch in later():
             frame = frame_of(batch)
             identifiers = map_identifiers(frame, plan)
-            stated = map_statements(frame, {name: arrow(identifiers[name]) for name in identifiers.columns}, plan)
-            rivals.add(frame, identifiers, np.full(len(frame), LATER), rivals.contested(identifiers), stated)
-    for frame, windows, outweighed in rivals.newest():
-        yield Rows(frame, windows, map_frame(frame, plan), held=np.zeros(len(frame), dtype=bool), outweighed=outweighed)
-    for frame, windows, stands in rivals.opt_outs():
-        yield Rows(frame, windows, with_opt_outs(map_frame(frame, plan), stands), held=np.zeros(len(frame), dtype=bool), superseded=True)
-    rivals.drop()
+            rivals.add(frame, identifiers, np.full(len(frame), LATER), rivals.contested(identifiers))
+    for frame, windows in rivals.newest():
+        yield Rows(frame, windows, map_frame(frame, plan), held=np.zeros(len(frame), dtype=bool))
     tally.add_counts("superseded", rivals.superseded)

@@ -1,7 +1,5 @@
 """Rivals: rows that share a profile. The newest of each profile goes out, the others are superseded.
 
-Opt-outs of superseded rows come out as well, where they still stand (`core.standing`).
-
 A row is superseded when, for any of its identifiers, a newer row has the same one in its final form. Rows without an
 identifier are nobody's rivals. Of rows changed at the same moment the one whose content sorts last counts as the newest, so that
 every run decides alike.
@@ -12,34 +10,22 @@ until all are there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER, Statements
 from klaviyo_sync.core.frames import Mask, arrow, frame_with, table_of, true_at
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.mapping import Plan
 from klaviyo_sync.core.sieve import Sieve
-from klaviyo_sync.core.standing import IN, OUT, OUTWEIGHED, STANDS, Stating, said_columns, standing_columns
-from klaviyo_sync.core.sync import Channel
 
 # Columns of the warehouse are numbered here, so that none of their names can be that of another.
 WINDOW, KEY, CELL = "window_", "key_{}", "cell_{}"
 LATER = -1  # the window of rows that were changed after the run's windows: they supersede, but are not this run's to send
 BATCH_ROWS = 16_384
-
-
-class Ranked(NamedTuple):
-    """Rows as they came, the position of each one's window, and by channel those with a certain statement."""
-
-    frame: pd.DataFrame
-    windows: np.ndarray
-    marked: dict[Channel, Mask]
 
 
 class Rivals:
@@ -51,7 +37,6 @@ class Rivals:
         self.paths = tuple(target.path for target in plan.identifiers)
         self.keys = tuple(KEY.format(position) for position in range(len(self.paths)))
         self.cells: dict[str, str] = {}
-        self.stating: tuple[Stating, ...] = ()
         self.sieve = Sieve(self.paths)
         self.pending: list[pa.Table] = []
         self.waiting = self.stored = False
@@ -90,23 +75,14 @@ class Rivals:
             found |= present & self.sieve.repeated(prints)
         return found
 
-    def add(
-        self,
-        frame: pd.DataFrame,
-        profiles: pd.DataFrame,
-        windows: np.ndarray,
-        contested: Mask,
-        statements: Mapping[Channel, Statements],
-    ) -> None:
-        """Keeps the contested ones of some rows: their cells as they came, their identifiers, what they state, and each one's window."""
+    def add(self, frame: pd.DataFrame, profiles: pd.DataFrame, windows: np.ndarray, contested: Mask) -> None:
+        """Keeps the contested ones of some rows: their cells as they came, their identifiers, and the position of each one's window."""
         if not contested.any():
             return
         rows = table_of(frame)
         rows = rows.rename_columns([self.cell(name) for name in rows.column_names]).append_column(WINDOW, pa.array(windows, pa.int32()))
         for key, cells in zip(self.keys, self.identities(profiles).columns, strict=True):
             rows = rows.append_column(key, cells)
-        for name, moments in said_columns(statements, frame, self.plan).items():
-            rows = rows.append_column(name, moments)
         self.pending.append(rows.take(np.flatnonzero(contested)))
         self.waiting = True
         if sum(map(len, self.pending)) >= BATCH_ROWS:
@@ -127,63 +103,31 @@ class Rivals:
         self.connection.unregister("incoming")
         self.pending, self.stored = [], True
 
-    def newest(self) -> Iterator[Ranked]:
-        """The rows to send, some thousands at a time, and those whose subscribes an opt-out outweighs. Fills `superseded`."""
+    def newest(self) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
+        """The rows to send as they came, and the position of each one's window, some thousands at a time. Fills `superseded`."""
         if not self.waiting:
             return
         self.flush()
-        self.stating = self.opting_out()
-        self.connection.execute(ranking(self.keys, [*self.cells.values()], self.cell(self.plan.modified_at), self.stating))
+        self.connection.execute(ranking(self.keys, [*self.cells.values()], self.cell(self.plan.modified_at)))
         counts = "SELECT window_, count(*) FROM ranked WHERE NOT newest AND window_ <> ? GROUP BY ALL"
         self.superseded = dict(self.connection.execute(counts, [LATER]).fetchall())
-        yield from self.ranked("newest", OUTWEIGHED)
-
-    def opt_outs(self) -> Iterator[Ranked]:
-        """The superseded rows with opt-outs that stand, once the newest ones were taken."""
-        if self.stating:
-            stands = " OR ".join(STANDS.format(place) for place, _ in self.stating)
-            yield from self.ranked(f"NOT newest AND ({stands})", STANDS)
-
-    def drop(self) -> None:
-        """Lets go of all rows."""
-        self.connection.execute("DROP TABLE IF EXISTS rivals; DROP TABLE IF EXISTS ranked")
-
-    def opting_out(self) -> tuple[Stating, ...]:
-        """The channels that some row opts out of."""
-        channels = [
-            Stating(place, self.keys[self.paths.index(CHANNEL_IDENTIFIER[target.channel])])
-            for place, target in enumerate(self.plan.consents)
-            if CHANNEL_IDENTIFIER[target.channel] in self.paths
-        ]
-        if not channels:
-            return ()
-        counts = ", ".join(f"count({OUT.format(place)})" for place, _ in channels)
-        [found] = self.connection.execute(f"SELECT {counts} FROM rivals").fetchall()  # noqa: S608 - our own names
-        return tuple(channel for channel, count in zip(channels, found, strict=True) if count)
-
-    def ranked(self, which: str, mark: str) -> Iterator[Ranked]:
-        """Those rows of the run's windows, with the marks of each channel."""
-        marks: dict[Channel, str] = {self.plan.consents[place].channel: mark.format(place) for place, _ in self.stating}
-        columns = ", ".join(["rivals.*", *marks.values()])
-        wanted = f"SELECT {columns} FROM rivals JOIN ranked ON rivals.rowid = ranked.row_ WHERE {which} AND ranked.window_ <> $later"  # noqa: S608
+        wanted = "SELECT rivals.* FROM rivals JOIN ranked ON rivals.rowid = ranked.row_ WHERE ranked.newest AND ranked.window_ <> $later"
         for batch in self.connection.sql(wanted, params={"later": LATER}).to_arrow_reader(BATCH_ROWS):
             windows = batch.column(WINDOW).to_numpy(zero_copy_only=False)
-            cells = {name: batch.column(cell) for name, cell in self.cells.items()}
-            marked: dict[Channel, Mask] = {channel: true_at(batch.column(name)) for channel, name in marks.items()}
-            yield Ranked(frame_with(cells), windows, marked)
+            columns = {name: batch.column(cell) for name, cell in self.cells.items()}
+            yield frame_with(columns), windows
+        self.connection.execute("DROP TABLE rivals; DROP TABLE ranked")
 
 
-def ranking(keys: Sequence[str], cells: Sequence[str], modified_at: str, stating: Sequence[Stating] = ()) -> str:
-    """SQL that fills `ranked` (row_, window_, newest, and columns of `stating` channels), touching the wide rows only once.
+def ranking(keys: Sequence[str], cells: Sequence[str], modified_at: str) -> str:
+    """SQL that fills `ranked` (row_, window_, newest), touching the wide rows only once.
 
     Rows that were changed at the same moment are ranked by what the warehouse holds of them, and by nothing of this run's.
     """
-    order = f"{modified_at} DESC, content DESC, row_ DESC"
-    ranks = [f"({key} IS NULL OR row_number() OVER (PARTITION BY {key} ORDER BY {order}) = 1)" for key in keys]
-    said = [name.format(place) for place, _ in stating for name in (OUT, IN)]
-    columns = ", ".join([WINDOW, modified_at, *keys, *said])
-    stands, outweighed = standing_columns(stating, order)
-    kept = ", ".join(["row_", WINDOW, *dict.fromkeys(key for _, key in stating), f"{' AND '.join(ranks)} AS newest", *stands])
+    ranks = [
+        f"({key} IS NULL OR row_number() OVER (PARTITION BY {key} ORDER BY {modified_at} DESC, content DESC, row_ DESC) = 1)"
+        for key in keys
+    ]
+    columns = ", ".join([WINDOW, modified_at, *keys])
     narrow = f"SELECT rowid AS row_, {columns}, md5(row({', '.join(cells)})::VARCHAR) AS content FROM rivals"  # noqa: S608 - our own names
-    shown = ", ".join(["row_", WINDOW, "newest", *(STANDS.format(place) for place, _ in stating), *outweighed])
-    return f"CREATE TEMP TABLE ranked AS SELECT {shown} FROM (SELECT {kept} FROM ({narrow}))"  # noqa: S608
+    return f"CREATE TEMP TABLE ranked AS SELECT row_, {WINDOW}, {' AND '.join(ranks)} AS newest FROM ({narrow})"  # noqa: S608

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from klaviyo_sync.core.consent_counts import ConsentFate
 from klaviyo_sync.core.consent_reasons import CONSENT_CODES
-from klaviyo_sync.core.consent_result import BIRTH, ConsentOutcome, Ledger, dated_column, outweighed_column, stated_column, zoneless_column
+from klaviyo_sync.core.consent_result import BIRTH, ConsentOutcome, Ledger, dated_column, stated_column, zoneless_column
 from klaviyo_sync.core.decisions import Action, Mode, Present, Statement, decide, needs_status
 from klaviyo_sync.core.prepared import WINDOW
 from klaviyo_sync.core.result import FATES, Fate, Outcome, Reason
@@ -30,16 +30,12 @@ SETTLED: dict[Action, ConsentFate] = {"already": "already", "nothing": "nothing"
 
 @dataclass(frozen=True)
 class Person:
-    """A row that states something: its identifiers, date of birth and statements.
-
-    `outweighed` are the channels for which another row of the run opts the same address out: a subscribe may not go out then.
-    """
+    """A row that states something: its identifiers, date of birth and statements."""
 
     row: int
     identifiers: Mapping[str, str]
     birth: str | None
     statements: Mapping[Channel, Statement]
-    outweighed: frozenset[Channel] = frozenset()
 
     def leaving(self, channels: Collection[Channel] = CHANNELS) -> Person:
         """The person with the opt-outs for these channels alone."""
@@ -115,7 +111,6 @@ def people(ledger: Ledger) -> Iterator[Person]:
     stated = {channel: rows[stated_column(channel)].cast(pa.string()).to_pylist() for channel in ledger.channels}
     dates = {channel: rows[dated_column(channel)].to_pylist() for channel in ledger.channels}
     zoneless = {channel: rows[zoneless_column(channel)].to_pylist() for channel in ledger.channels}
-    outweighed = {channel: rows[outweighed_column(channel)].to_pylist() for channel in ledger.channels}
     for row in range(len(rows)):
         statements: dict[Channel, Statement] = {
             channel: Statement(stated[channel][row], dates[channel][row], zoneless[channel][row])
@@ -123,9 +118,7 @@ def people(ledger: Ledger) -> Iterator[Person]:
             if stated[channel][row]
         }
         if statements:
-            identifiers = {name: cells[row] for name, cells in named.items() if cells[row] is not None}
-            against: frozenset[Channel] = frozenset(channel for channel in statements if outweighed[channel][row])
-            yield Person(row, identifiers, births[row], statements, against)
+            yield Person(row, {name: cells[row] for name, cells in named.items() if cells[row] is not None}, births[row], statements)
 
 
 def read_statuses(
@@ -152,9 +145,6 @@ def plan_person(plan: Plan, person: Person, mode: Mode, statuses: Statuses, ledg
     unsubscribes: dict[Channel, datetime | None] = {}
     subscribes: dict[Channel, datetime | None] = {}
     for channel, statement in person.statements.items():
-        if channel in person.outweighed and statement.meaning == "subscribe" and (statement.at is not None or mode == "guard"):
-            settle_outweighed(person.row, channel, statement, ledger)
-            continue
         present = presents.get(channel, Present())
         if present is None and statement.meaning == "subscribe":
             shown = any(key in statuses.people for key in keys_of(person.identifiers))
@@ -172,14 +162,6 @@ def plan_person(plan: Plan, person: Person, mode: Mode, statuses: Statuses, ledg
         plan.unsubscribes.append(person.ask(unsubscribes))
     if subscribes:
         plan_subscribes(plan, person, subscribes, ledger)
-
-
-def settle_outweighed(row: int, channel: Channel, statement: Statement, ledger: Ledger) -> None:
-    """Settles a subscribe that an opt-out outweighs, as if Klaviyo showed that opt-out already."""
-    if statement.at is None:
-        ledger.settle(row, channel, "guarded", reason("consent_guarded"))
-    else:
-        ledger.settle(row, channel, "skipped", reason("consent_older"))
 
 
 def plan_subscribes(plan: Plan, person: Person, subscribes: dict[Channel, datetime | None], ledger: Ledger) -> None:

@@ -14,16 +14,7 @@ import pyarrow as pa
 from scripted_klaviyo import Asked, Says, Scripted, errors, quick, serving
 
 from klaviyo_sync.core.consent_counts import CONSENT_FATES
-from klaviyo_sync.core.consent_result import (
-    BIRTH,
-    MEANINGS,
-    UNSTATED,
-    ConsentOutcome,
-    dated_column,
-    outweighed_column,
-    stated_column,
-    zoneless_column,
-)
+from klaviyo_sync.core.consent_result import BIRTH, MEANINGS, UNSTATED, ConsentOutcome, dated_column, stated_column, zoneless_column
 from klaviyo_sync.core.result import FATES, Fate, Outcome
 from klaviyo_sync.core.sync import Channel, Consent
 from klaviyo_sync.klaviyo.consents import send_consent
@@ -120,7 +111,7 @@ def outcome(rows: Sequence[Mapping[str, Any]], fates: Sequence[Fate] = ()) -> Ou
         places = pa.array([None if word is None else MEANINGS.to_pylist().index(word) for word, _ in words], pa.int8())
         columns[stated_column(channel)] = pa.DictionaryArray.from_arrays(places, MEANINGS)
         columns[dated_column(channel)] = pa.array([date for _, date in words], pa.timestamp("us", "UTC"))
-        columns[zoneless_column(channel)] = columns[outweighed_column(channel)] = pa.repeat(pa.scalar(value=False), len(rows))
+        columns[zoneless_column(channel)] = pa.repeat(pa.scalar(value=False), len(rows))
     positions = [FATES.index(fate) for fate in fates or ["imported"] * len(rows)]
     return Outcome(pa.table(columns), np.array(positions, np.uint8))
 
