@@ -21,6 +21,7 @@ from klaviyo_sync.core.stopping import ENOUGH, Changes, Reason, Stop, just_befor
 from klaviyo_sync.core.survey import Survey
 from klaviyo_sync.core.sync import Channel, Sync
 from klaviyo_sync.core.tally import Tally
+from klaviyo_sync.core.tolerance import UNLIMITED
 from klaviyo_sync.core.windows import Window
 from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.opt_outs import new_opt_outs, send_opt_outs
@@ -190,7 +191,7 @@ class Gate:
 
     def _over_unsubscribes(self, changes: Changes, before: Changes) -> list[Channel]:
         """The channels in which too many opt out."""
-        limits = self.sync.stop_above.model_copy(update={"rejected": None, "subscribes": None, "rows": None, "clears": None})
+        limits = UNLIMITED.model_copy(update={"unsubscribes": self.sync.stop_above.unsubscribes})
         return [
             channel
             for channel, count in changes.unsubscribes.items()

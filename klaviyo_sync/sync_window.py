@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -30,6 +31,7 @@ from klaviyo_sync.core.windows import Window
 from klaviyo_sync.engine import engine
 from klaviyo_sync.gate import Gate
 from klaviyo_sync.klaviyo.accounts import Account, ListDetails
+from klaviyo_sync.klaviyo.asking_ahead import PhoneLookups
 from klaviyo_sync.klaviyo.clears import Clears
 from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.consents import send_consent
@@ -103,9 +105,16 @@ def sync_windows(
     def ready() -> None:
         lists.update(prepare(klaviyo, sync.list_ids))
 
-    with engine() as connection, rejects.open(sync.name, [window.key for window in windows]) as files, Spool() as spool, Spool() as behind:
+    ask = sync.asks_about_phones
+    asking = PhoneLookups(klaviyo, source.plan, ready=ready, count=tally.add_phone_requests) if ask else nullcontext()
+    keys = [window.key for window in windows]
+    with engine() as connection, rejects.open(sync.name, keys) as files, Spool() as spool, Spool() as behind, asking as lookups:
         gate = Gate(sync, windows, tally, survey, klaviyo, ready, files, spool, behind, before, let_through)
-        batches = pack(profiles(source, windows, connection, tally, files, gate=gate), import_envelope(sync.list_id), max_profiles=most)
+        batches = pack(
+            profiles(source, windows, connection, tally, files, gate=gate, lookups=lookups),
+            import_envelope(sync.list_id),
+            max_profiles=most,
+        )
         for outcome in import_batches(klaviyo, once_ready(batches, ready)):
             tally.add_outcome(outcome)
             files.add(outcome_lines(outcome, sync))
@@ -161,8 +170,12 @@ def profiles(
     files: RejectsFiles,
     *,
     gate: Gate | None = None,
+    lookups: PhoneLookups | None = None,
 ) -> Iterator[tuple[pa.Array, pa.Table]]:
-    """The profiles to pack, with their rows, as far as the gate lets them on. Rejected rows and issues are counted and written down."""
+    """The profiles to pack, with their rows, as far as the gate lets them on. Rejected rows and issues are counted and written down.
+
+    With `lookups`, Klaviyo is asked who has the phone numbers, and those of others are left out.
+    """
     encoder = Encoder(connection)
 
     def pieces(rows: Rows) -> Iterator[tuple[pa.Array, pa.Table]]:
@@ -172,7 +185,8 @@ def profiles(
         return gate.pass_on(ready, rows.windows) if gate else ready.pieces()
 
     rivals = Rivals(connection.cursor(), source.plan)
-    yield from chain.from_iterable(map(pieces, source.newest(windows, rivals, tally, gate.survey if gate else None)))
+    rows = source.newest(windows, rivals, tally, gate.survey if gate else None)
+    yield from chain.from_iterable(map(pieces, lookups.resolve(rows) if lookups else rows))
     if gate:
         yield from gate.released()
 

@@ -11,11 +11,12 @@ from typing import get_args
 
 from klaviyo_sync.config.connections import Connection
 from klaviyo_sync.config.document import Document
-from klaviyo_sync.config.problems import Problems, shown
-from klaviyo_sync.core.attributes import IDENTIFIERS
+from klaviyo_sync.config.problems import KeyPath, Problems, shown
+from klaviyo_sync.core.attributes import IDENTIFIERS, PHONE_PROPERTY
 from klaviyo_sync.core.consent_words import Meaning
 from klaviyo_sync.core.dialects import DIALECTS
 from klaviyo_sync.core.errors import ConfigError
+from klaviyo_sync.core.faults import key_of
 from klaviyo_sync.core.frequencies import frequency
 from klaviyo_sync.core.nearest import did_you_mean
 from klaviyo_sync.core.query import relation
@@ -81,20 +82,27 @@ def check_shared_names(documents: Iterable[Document], problems: Problems) -> Non
     """A property, or an attribute that is no identifier, comes from one sync only, as in Klaviyo's own warehouse import
     (https://help.klaviyo.com/hc/en-us/articles/41373252392731).
     """
-    owners: dict[tuple[str, str], Document] = {}
+    owners: dict[tuple[str, str], tuple[Document, KeyPath]] = {}
     for document in documents:
-        for section in ("profile", "properties"):
-            names = document.value.get(section)
-            for name in names if isinstance(names, dict) else ():
-                if section == "profile" and name in IDENTIFIERS:
-                    continue
-                owner = owners.setdefault((section, name), document)
-                if owner is not document:
-                    mark = owner.mark((section, name))
-                    where = f"{owner.path}:{mark.line if mark else 1}"
-                    what = "an attribute" if section == "profile" else "a property"
-                    message = f"{what} may come from one sync only (Klaviyo's own rule), and {where} has it too: take one of them out"
-                    problems.add(document.path, document.mark((section, name)), (section, name), message)
+        for section, name, key in filled(document):
+            owner, owning_key = owners.setdefault((section, name), (document, key))
+            if owner is not document:
+                mark = owner.mark(owning_key)
+                where = f"{owner.path}:{mark.line if mark else 1}"
+                what = "an attribute" if section == "profile" else "a property"
+                message = f"{what} may come from one sync only (Klaviyo's own rule), and {where} has it too: take one of them out"
+                problems.add(document.path, document.mark(key), key, message)
+
+
+def filled(document: Document) -> Iterator[tuple[str, str, KeyPath]]:
+    """Section, name and key of what a sync fills beside identifiers."""
+    for section in ("profile", "properties"):
+        names = document.value.get(section)
+        for name in names if isinstance(names, dict) else ():
+            if section == "properties" or name not in IDENTIFIERS:
+                yield section, name, (section, name)
+    if key_of(key_of(document.value.get("profile"), "phone_number"), "shared") == "property":
+        yield "properties", PHONE_PROPERTY, ("profile", "phone_number", "shared")
 
 
 def notes(syncs: Sequence[Sync], now: datetime) -> Iterator[str]:

@@ -52,3 +52,9 @@ ATTRIBUTES: dict[str, Attribute] = {
 }
 
 IDENTIFIERS: tuple[str, ...] = tuple(path for path, attribute in ATTRIBUTES.items() if attribute.identifier)
+
+# Strongest first, as Klaviyo ranks them when it merges profiles; the phone number comes last (https://help.klaviyo.com/hc/en-us/articles/12902308138011).
+STRONG_IDENTIFIERS: tuple[str, ...] = ("id", "external_id", "email")
+
+# The custom property that takes phone numbers with `shared: property`. "Phone Number" itself is Klaviyo's own.
+PHONE_PROPERTY = "Contact Phone Number"

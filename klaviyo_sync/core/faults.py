@@ -14,7 +14,7 @@ FAULT = "fault"
 class Fault(NamedTuple):
     """Something that no single value is to blame for: where to point, and what to say."""
 
-    path: tuple[str, ...]
+    path: tuple[str | int, ...]
     message: str
 
 

@@ -51,6 +51,18 @@ CODES: dict[str, Code] = {
             "A national phone number beside a country that is not known.",
             "Use the country's ISO code or its name; default_country counts for blank cells only.",
         ),
+        Code(
+            "shared_phone",
+            "cell",
+            "A phone number that another profile has; the row went out without it.",
+            "Correct the number where it is wrong; a number that people share stays with one of them.",
+        ),
+        Code(
+            "phone_not_looked_up",
+            "cell",
+            "Klaviyo does not say who has the phone number; the row went out without it.",
+            "Correct the number, or set shared: newest to send numbers without asking Klaviyo.",
+        ),
         Code("identifier_too_long", "cell", "An identifier over 64 characters, which Klaviyo would cut.", "Use a shorter identifier."),
         Code(
             "invalid_identifier",

@@ -33,7 +33,7 @@ from klaviyo_sync.core.issue_frames import issue_frame
 from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.query import Column, find_column, modified_kind
-from klaviyo_sync.core.sync import Channel, ConsentField, PropertyField, Sync
+from klaviyo_sync.core.sync import Channel, ConsentField, PropertyField, SharedPhone, Sync
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class Plan:
     """How rows become profiles in one run: a target per mapped column, the consent columns, `modified_at`, and what now is.
 
     `birth` is the date of birth that goes beside consent, not into the profile; `clearing` are the columns whose NULLs clear a field.
-    `columns` are all columns that are read, each once, as the YAML first spells it. `orders` are the day orders of columns with
+    `columns` are all columns that are read, each once, as the YAML first spells it. `matching` are the identifiers by which rows are about
+    the same profile, `shared` says what becomes of phone numbers that several profiles have. `orders` are the day orders of columns with
     dates in texts, known once their rows were noticed.
     """
 
@@ -75,6 +76,8 @@ class Plan:
     birth: Target | None = None
     clearing: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    matching: tuple[str, ...] = ()
+    shared: SharedPhone = "ask"
     orders: Mapping[str, DayOrders] = field(default_factory=dict)
 
     @property
@@ -174,6 +177,8 @@ def plan_mapping(sync: Sync, columns: Sequence[Column], dialect: Dialect, now: d
         birth_date,
         tuple(spelled[name] for name in clearing_fields(sync).values()),
         tuple(dict.fromkeys(spelled[name] for name in sync.columns())),
+        sync.matching,
+        sync.profile["phone_number"].shared if "phone_number" in sync.profile else "ask",
     )
 
 
@@ -186,6 +191,7 @@ class Mapped:
     `statements`: what each row states for each channel of consent; `births`: the dates of birth beside them, as `2000-01-31`.
     `rejected`: positions of rows that cannot go out at all (their issues are among `issues`).
     `clears`: the fields that each row clears, packed; None when the sync clears none.
+    `left_out`: the phone numbers that rows go out without, since another profile has them; None when no row does.
     """
 
     profiles: pd.DataFrame
@@ -195,6 +201,7 @@ class Mapped:
     rejected: np.ndarray
     births: pa.Array | None = None
     clears: pa.Array | None = None
+    left_out: pa.Array | None = None
 
 
 def clean_target(target: Target, frame: pd.DataFrame, plan: Plan) -> Cleaned:

@@ -11,7 +11,7 @@ from zoneinfo import available_timezones
 from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
-from klaviyo_sync.core.attributes import ATTRIBUTES
+from klaviyo_sync.core.attributes import ATTRIBUTES, STRONG_IDENTIFIERS
 from klaviyo_sync.core.frequencies import FREQUENCIES, check_frequency
 from klaviyo_sync.core.nearest import did_you_mean
 from klaviyo_sync.core.reserved import reserved_name
@@ -83,6 +83,16 @@ def check_attribute(value: object) -> str:
     raise ValueError(f"expected an attribute of a Klaviyo profile{did_you_mean(value, ATTRIBUTES)}")
 
 
+def check_match(value: object) -> str:
+    """The identifier itself when rows may be matched by it."""
+    if isinstance(value, str) and value in STRONG_IDENTIFIERS:
+        return value
+    names = ", ".join(STRONG_IDENTIFIERS)
+    if value == "phone_number":
+        raise ValueError(f"expected {names}: people who share a phone number are not one profile")
+    raise ValueError(f"expected {names}{did_you_mean(value, STRONG_IDENTIFIERS)}")
+
+
 def check_property(value: object) -> str:
     """The name itself when it can be the name of a custom property."""
     if not isinstance(value, str) or not value.strip():
@@ -129,6 +139,7 @@ Word = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, {"type": "boolean"}, {"type": "integer"}]}),
 ]
 AttributePath = Annotated[str, BeforeValidator(check_attribute)]
+MatchIdentifier = Annotated[str, BeforeValidator(check_match), WithJsonSchema({"enum": list(STRONG_IDENTIFIERS)})]
 PropertyName = Annotated[str, BeforeValidator(check_property)]
 Owner = Annotated[str, Field(pattern=OWNER)]
 TagName = Annotated[str, Field(pattern=TAG_NAME)]

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 
 from klaviyo_sync.core.clearing import CLEARS
-from klaviyo_sync.core.consent import Statements
-from klaviyo_sync.core.consent_result import BIRTH, MEANINGS, dated_column, opts_out, stated_column, zoneless_column
+from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER, Statements
+from klaviyo_sync.core.consent_result import BIRTH, MEANINGS, dated_column, opts_out, stated_channels, stated_column, zoneless_column
 from klaviyo_sync.core.encoding import Encoder, lengths
-from klaviyo_sync.core.frames import Mask, arrow, true_at
+from klaviyo_sync.core.frames import Mask, arrow, keep_where, true_at
 from klaviyo_sync.core.issue_frames import issue_frame, joined_issues
 from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.kernels import pc
@@ -31,6 +31,27 @@ def consent_cells(mapped: Mapped) -> dict[str, pa.Array]:
     if mapped.births is not None:
         cells[BIRTH] = mapped.births
     return cells
+
+
+def divided(rows: pa.Table, left_out: pa.Array) -> tuple[pa.Table, pa.Table]:
+    """The rows without the opt-outs of numbers that they go out without, and these opt-outs as rows of their own (same columns).
+
+    An opt-out names its number alone: beside the e-mail address of its row, Klaviyo would take both for one person's.
+    """
+    keeps = left_out.is_null()
+    columns = {name: cells.combine_chunks() for name, cells in zip(rows.column_names, rows.columns, strict=True)}
+    by_number: dict[Channel, bool] = {channel: CHANNEL_IDENTIFIER[channel] == "phone_number" for channel in stated_channels(rows)}
+    of_numbers = {name for channel, yes in by_number.items() if yes for name in columns_of(channel)}
+    of_others = {"email", *(name for channel, yes in by_number.items() if not yes for name in columns_of(channel))}
+    going = {name: keep_where(keeps, cells) if name in of_numbers else cells for name, cells in columns.items()}
+    leaving = {name: pa.nulls(len(rows), cells.type) if name in of_others else cells for name, cells in columns.items()}
+    numbers = pa.table(leaving | {"phone_number": left_out}).filter(pc.invert(keeps))
+    return pa.table(going), numbers.filter(pa.array(opts_out(numbers)))
+
+
+def columns_of(channel: Channel) -> tuple[str, ...]:
+    """The columns of a batch's rows that hold the statements for a channel."""
+    return stated_column(channel), dated_column(channel), zoneless_column(channel)
 
 
 def wrong_statements(stated: Statements, behind: Mask) -> Mask:
@@ -68,8 +89,11 @@ def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
         }
     )
     stays = behind & ~rows.held
+    of_numbers = table.slice(0, 0)
+    if mapped.left_out is not None:
+        table, of_numbers = divided(table, mapped.left_out)
     leaving = table.filter(pa.array(stays)) if stays.any() else table.slice(0, 0)
-    leaving = leaving.filter(pa.array(opts_out(leaving)))
+    leaving = pa.concat_tables([leaving.filter(pa.array(opts_out(leaving))), of_numbers])
     if not goes.all():
         table = table.filter(pa.array(goes))
     statements: dict[Channel, np.ndarray] = {}

@@ -126,6 +126,8 @@ def newest_rows(
             frame = frame_of(batch)
             identifiers = map_identifiers(frame, plan)
             rivals.add(frame, identifiers, np.full(len(frame), LATER), rivals.contested(identifiers))
-    for frame, windows in rivals.newest():
-        yield Rows(frame, windows, map_frame(frame, plan), held=np.zeros(len(frame), dtype=bool))
-    tally.add_counts("superseded", rivals.superseded)
+        rivals.rank()
+        for frame, windows, _ in rivals.newest():
+            yield Rows(frame, windows, map_frame(frame, plan), held=np.zeros(len(frame), dtype=bool))
+        tally.add_counts("superseded", rivals.superseded)
+        rivals.drop()

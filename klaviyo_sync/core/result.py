@@ -54,6 +54,7 @@ class IssueKind(NamedTuple):
 class Result:
     """The counts of one window, and its issues by column and code. `read` is every row that the window holds.
 
+    `phone_requests` are those that asked Klaviyo who has a phone number.
     `read_for_good` are the rows that no later window reads again: last changed in [start - overlap, end - overlap).
     `consent` counts the statements of the rows that are newest for their profile, by channel; `clears` their profiles with fields to clear.
     """
@@ -68,6 +69,7 @@ class Result:
     read_for_good: int = 0
     requests: int = 0
     bytes: int = 0
+    phone_requests: int = 0
     consent_requests: int = 0
     consent: Mapping[Channel, ConsentCounts] = field(default_factory=dict)
     clear_requests: int = 0

@@ -1,8 +1,7 @@
 """Rivals: rows that share a profile. The newest of each profile goes out, the others are superseded.
 
-A row is superseded when, for any of its identifiers, a newer row has the same one in its final form. Rows without an
-identifier are nobody's rivals. Of rows changed at the same moment the one whose content sorts last counts as the newest, so that
-every run decides alike.
+Identifiers are compared in their final form; `core.matching` says which rows supersede which. Rows without an identifier are nobody's
+rivals. Of rows changed at the same moment the one whose content sorts last counts as the newest, so that every run decides alike.
 
 All identifiers pass through a sieve first. Only rows that it cannot let go wait here, spilled to disk if there are many,
 until all are there.
@@ -10,7 +9,8 @@ until all are there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import duckdb
 import numpy as np
@@ -20,12 +20,30 @@ import pyarrow as pa
 from klaviyo_sync.core.frames import Mask, arrow, frame_with, table_of, true_at
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.mapping import Plan
+from klaviyo_sync.core.matching import KEEPS, Matching, superseded_by
 from klaviyo_sync.core.sieve import Sieve
 
 # Columns of the warehouse are numbered here, so that none of their names can be that of another.
 WINDOW, KEY, CELL = "window_", "key_{}", "cell_{}"
 LATER = -1  # the window of rows that were changed after the run's windows: they supersede, but are not this run's to send
 BATCH_ROWS = 16_384
+
+
+class Newest(NamedTuple):
+    """Rows that go out, as they came, the position of each one's window, and by identifier those that go out without it."""
+
+    frame: pd.DataFrame
+    windows: np.ndarray
+    without: dict[str, Mask]
+
+
+class Merged(NamedTuple):
+    """Superseded rows, as they came, the position of each one's window, its code, and the identifiers of the row in its place."""
+
+    frame: pd.DataFrame
+    windows: np.ndarray
+    codes: list[str]
+    instead: list[dict[str, str | None]]
 
 
 class Rivals:
@@ -36,6 +54,7 @@ class Rivals:
         self.plan = plan
         self.paths = tuple(target.path for target in plan.identifiers)
         self.keys = tuple(KEY.format(position) for position in range(len(self.paths)))
+        self.matching = Matching(self.paths, plan.matching, phone_alone=plan.shared == "property")
         self.cells: dict[str, str] = {}
         self.sieve = Sieve(self.paths)
         self.pending: list[pa.Table] = []
@@ -103,31 +122,44 @@ class Rivals:
         self.connection.unregister("incoming")
         self.pending, self.stored = [], True
 
-    def newest(self) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
-        """The rows to send as they came, and the position of each one's window, some thousands at a time. Fills `superseded`."""
-        if not self.waiting:
-            return
+    def rank(self) -> None:
+        """Decides which rows go out, once all were added. Fills `superseded`."""
         self.flush()
-        self.connection.execute(ranking(self.keys, [*self.cells.values()], self.cell(self.plan.modified_at)))
+        self.connection.execute(self.matching.ranking(self.cell(self.plan.modified_at), self.content))
         counts = "SELECT window_, count(*) FROM ranked WHERE NOT newest AND window_ <> ? GROUP BY ALL"
         self.superseded = dict(self.connection.execute(counts, [LATER]).fetchall())
-        wanted = "SELECT rivals.* FROM rivals JOIN ranked ON rivals.rowid = ranked.row_ WHERE ranked.newest AND ranked.window_ <> $later"
+
+    def newest(self) -> Iterator[Newest]:
+        """The rows to send, some thousands at a time."""
+        keeps = {path: KEEPS.format(self.matching.number(path)) for path in self.matching.sharing}
+        columns = ", ".join(["rivals.*", *keeps.values()])
+        wanted = f"SELECT {columns} FROM rivals JOIN ranked ON rivals.rowid = ranked.row_ WHERE newest AND ranked.window_ <> $later"  # noqa: S608
         for batch in self.connection.sql(wanted, params={"later": LATER}).to_arrow_reader(BATCH_ROWS):
-            windows = batch.column(WINDOW).to_numpy(zero_copy_only=False)
-            columns = {name: batch.column(cell) for name, cell in self.cells.items()}
-            yield frame_with(columns), windows
-        self.connection.execute("DROP TABLE rivals; DROP TABLE ranked")
+            without = {path: true_at(pc.invert(batch.column(kept))) for path, kept in keeps.items()}
+            yield Newest(self.frame(batch), windows_of(batch), without)
+
+    def merged(self) -> Iterator[Merged]:
+        """The superseded rows with a strong identifier that no row has which goes out."""
+        wanted = self.connection.sql(superseded_by(self.keys), params={"later": LATER})
+        for batch in wanted.to_arrow_reader(BATCH_ROWS):
+            names = [batch.column(f"by_{number}").to_pylist() for number in range(len(self.keys))]
+            instead = [dict(zip(self.paths, row, strict=True)) for row in zip(*names, strict=True)]
+            yield Merged(self.frame(batch), windows_of(batch), batch.column("why").to_pylist(), instead)
+
+    def frame(self, batch: pa.RecordBatch) -> pd.DataFrame:
+        """The rows of a batch as the warehouse gave them."""
+        return frame_with({name: batch.column(cell) for name, cell in self.cells.items()})
+
+    def drop(self) -> None:
+        """Lets go of all rows."""
+        self.connection.execute("DROP TABLE IF EXISTS rivals; DROP TABLE IF EXISTS ranked")
+
+    @property
+    def content(self) -> str:
+        """SQL for what orders rows of equal modified_at: what the warehouse holds of them, and nothing of this run's."""
+        return f"md5(row({', '.join(self.cells.values())})::VARCHAR)"
 
 
-def ranking(keys: Sequence[str], cells: Sequence[str], modified_at: str) -> str:
-    """SQL that fills `ranked` (row_, window_, newest), touching the wide rows only once.
-
-    Rows that were changed at the same moment are ranked by what the warehouse holds of them, and by nothing of this run's.
-    """
-    ranks = [
-        f"({key} IS NULL OR row_number() OVER (PARTITION BY {key} ORDER BY {modified_at} DESC, content DESC, row_ DESC) = 1)"
-        for key in keys
-    ]
-    columns = ", ".join([WINDOW, modified_at, *keys])
-    narrow = f"SELECT rowid AS row_, {columns}, md5(row({', '.join(cells)})::VARCHAR) AS content FROM rivals"  # noqa: S608 - our own names
-    return f"CREATE TEMP TABLE ranked AS SELECT row_, {WINDOW}, {' AND '.join(ranks)} AS newest FROM ({narrow})"  # noqa: S608
+def windows_of(batch: pa.RecordBatch) -> np.ndarray:
+    """The position of each row's window."""
+    return batch.column(WINDOW).to_numpy(zero_copy_only=False)

@@ -10,15 +10,17 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, model_validator
 
-from klaviyo_sync.core.attributes import ATTRIBUTES, IDENTIFIERS
+from klaviyo_sync.core.attributes import ATTRIBUTES, IDENTIFIERS, PHONE_PROPERTY, STRONG_IDENTIFIERS
 from klaviyo_sync.core.consent_words import Meaning, faults_of_words, own_word
 from klaviyo_sync.core.faults import Fault, Model, key_of
 from klaviyo_sync.core.frequencies import check_frequency, frequency, survives_clock_changes, three_windows
+from klaviyo_sync.core.nearest import did_you_mean
 from klaviyo_sync.core.notation import (
     LONGEST,
     AttributePath,
     Column,
     Duration,
+    MatchIdentifier,
     Owner,
     PropertyName,
     Rate,
@@ -33,6 +35,7 @@ from klaviyo_sync.core.notation import (
 from klaviyo_sync.core.tolerance import StopAbove, Tolerance
 
 OnNull = Literal["keep", "clear"]
+SharedPhone = Literal["ask", "newest", "property"]
 PropertyType = Literal["text", "number", "boolean", "date", "datetime", "list", "json"]
 Channel = Literal["email_marketing", "sms_marketing", "sms_transactional", "whatsapp_marketing", "whatsapp_transactional"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
@@ -63,7 +66,7 @@ class ModifiedAt(Model):
 
 
 class AttributeField(Model):
-    """One attribute's column. `country` and `default_country` are for phone numbers only."""
+    """One attribute's column. `country`, `default_country` and `shared` are for phone numbers only."""
 
     column: Column = Field(description="Column that fills the attribute.")
     country: Column | None = Field(
@@ -73,6 +76,11 @@ class AttributeField(Model):
         default=None, description="ISO code of the country of numbers whose country is blank.", pattern=r"^[A-Z]{2}$"
     )
     on_null: OnNull | None = Field(default=None, description="Overrides the sync's on_null for this attribute; identifiers keep.")
+    shared: SharedPhone = Field(
+        default="ask",
+        description="A phone number beside a stronger identifier goes out only if no other profile has it: ask Klaviyo as well, look at "
+        "the newest rows only, or send every such number as a custom property.",
+    )
 
 
 class PropertyField(Model):
@@ -232,6 +240,12 @@ class Sync(Model):
     profile: dict[AttributePath, Annotated[AttributeField, Shorthand("column")]] = Field(
         min_length=1, description="Klaviyo attribute: column. At least one identifier: email, phone_number, external_id or id."
     )
+    match_on: tuple[MatchIdentifier, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Identifiers by which two rows are about the same profile: id, external_id and email, as mapped, when not given.",
+        examples=[["external_id"]],
+    )
     properties: dict[PropertyName, Annotated[PropertyField, Shorthand("column")]] = Field(
         default_factory=dict, description="Custom property: column."
     )
@@ -278,6 +292,8 @@ class Sync(Model):
         profile = raw.get("profile")
         if isinstance(profile, Mapping):
             yield from profile_faults(profile, raw.get("consent"))
+            yield from matching_faults(raw.get("match_on"), profile)
+            yield from phone_property_faults(profile, raw.get("properties"))
         zone, rate = key_of(raw.get("modified_at"), "timezone"), raw.get("frequency")
         if isinstance(zone, str) and isinstance(rate, str) and not survives_clock_changes(rate, zone):
             yield Fault(
@@ -288,6 +304,18 @@ class Sync(Model):
     def identifiers(self) -> tuple[str, ...]:
         """The identifiers that this sync maps, in the catalogue's order."""
         return tuple(path for path in IDENTIFIERS if path in self.profile)
+
+    @property
+    def asks_about_phones(self) -> bool:
+        """Whether Klaviyo is asked who has a phone number before the number goes out beside a stronger identifier."""
+        phone = self.profile.get("phone_number")
+        return phone is not None and phone.shared == "ask" and len(self.identifiers) > 1
+
+    @property
+    def matching(self) -> tuple[str, ...]:
+        """The identifiers by which two rows are about the same profile, strongest first; none when only the phone number is mapped."""
+        chosen = STRONG_IDENTIFIERS if self.match_on is None else self.match_on
+        return tuple(path for path in STRONG_IDENTIFIERS if path in chosen and path in self.profile)
 
     @property
     def list_ids(self) -> tuple[str, ...]:
@@ -348,12 +376,30 @@ def profile_faults(profile: Mapping[str, Any], consent: object) -> Iterator[Faul
         yield Fault(("profile",), f"expected at least one identifier: {', '.join(IDENTIFIERS)}")
     for path, field in profile.items():
         if path in ATTRIBUTES and ATTRIBUTES[path].kind != "phone":
-            for key in ("country", "default_country"):
-                if key_of(field, key) is not None:
-                    yield Fault(("profile", path, key), f"{key} is for phone numbers, not for {path}: take it out")
+            given = [key for key in ("country", "default_country") if key_of(field, key) is not None]
+            for key in (*given, *(("shared",) if isinstance(field, Mapping) and "shared" in field else ())):
+                yield Fault(("profile", path, key), f"{key} is for phone numbers, not for {path}: take it out")
         if path in IDENTIFIERS and key_of(field, "on_null") == "clear":
             yield Fault(("profile", path, "on_null"), f"an identifier is never cleared, and {path} is one: take on_null out")
     for channel in CHANNELS:
         needed = channel_identifier(channel)
         if key_of(consent, channel) is not None and needed not in profile:
             yield Fault(("consent", channel), f"consent for {channel} needs the attribute {needed} under profile")
+
+
+def matching_faults(match_on: object, profile: Mapping[str, Any]) -> Iterator[Fault]:
+    """Identifiers to match on that are not mapped, or named twice."""
+    mapped = [path for path in STRONG_IDENTIFIERS if path in profile]
+    names = list(match_on) if isinstance(match_on, list | tuple) else []
+    for position, name in enumerate(names):
+        if name in STRONG_IDENTIFIERS and name not in profile:
+            expected = f"one of those under profile: {', '.join(mapped)}" if mapped else "no match_on, since only phone_number is mapped"
+            yield Fault(("match_on", position), f'found "{name}", which is not mapped, expected {expected}{did_you_mean(name, mapped)}')
+        elif name in names[:position]:
+            yield Fault(("match_on", position), f'found "{name}" a second time: take it out')
+
+
+def phone_property_faults(profile: Mapping[str, Any], properties: object) -> Iterator[Fault]:
+    """A custom property that has the name of the one for phone numbers."""
+    if key_of(profile.get("phone_number"), "shared") == "property" and key_of(properties, PHONE_PROPERTY) is not None:
+        yield Fault(("properties", PHONE_PROPERTY), "shared: property fills this property with phone_number: choose another name")

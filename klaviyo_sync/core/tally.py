@@ -40,6 +40,7 @@ class Tally:
     requests: np.ndarray = field(init=False)
     bytes: np.ndarray = field(init=False)
     consent: list[dict[Channel, ConsentCounts]] = field(init=False)
+    phone_requests: np.ndarray = field(init=False)
     consent_requests: np.ndarray = field(init=False)
     clears: list[ClearCounts] = field(init=False)
     clear_requests: np.ndarray = field(init=False)
@@ -54,6 +55,7 @@ class Tally:
         self.requests = np.zeros(size, np.int64)
         self.bytes = np.zeros(size, np.int64)
         self.consent = [{} for _ in range(size)]
+        self.phone_requests = np.zeros(size, np.int64)
         self.consent_requests = np.zeros(size, np.int64)
         self.clears = [ClearCounts()] * size
         self.clear_requests = np.zeros(size, np.int64)
@@ -72,6 +74,10 @@ class Tally:
         """Adds numbers of rows to `part`, by position of the window."""
         for window, number in counts.items():
             self.counts[part][window] += number
+
+    def add_phone_requests(self, window: int, requests: int) -> None:
+        """Adds requests that asked Klaviyo who has a phone number, for the position of a window."""
+        self.phone_requests[window] += requests
 
     def add_issues(self, issues: pd.DataFrame, windows: np.ndarray) -> None:
         """Counts issues (columns row, column, code) by window, column and code; `windows` has the window of each row."""
@@ -188,6 +194,7 @@ class Tally:
                 read_for_good=int(self.read_for_good[position]),
                 requests=int(self.requests[position]),
                 bytes=int(self.bytes[position]),
+                phone_requests=int(self.phone_requests[position]),
                 consent_requests=int(self.consent_requests[position]),
                 consent=self.consent[position],
                 clear_requests=int(self.clear_requests[position]),

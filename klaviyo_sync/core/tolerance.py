@@ -61,6 +61,12 @@ class Tolerance(Model):
     failed: Allowance = Field(
         default=Limit(rows=0), json_schema_extra={"default": 0}, description="Rows that Klaviyo refused or failed.", examples=["0.1%", 0]
     )
+    merged: Allowance = Field(
+        default=Limit(share=Decimal("0.01")),
+        json_schema_extra={"default": "1%"},
+        description="Superseded rows with another strong identifier than the row that goes out; above this the check warns.",
+        examples=["1%", 0],
+    )
 
 
 HALF = Limit(share=Decimal("0.5"))
@@ -72,6 +78,12 @@ class StopAbove(Model):
     rows: int | None = Field(default=None, ge=1, description="Rows of one window.", examples=[5_000_000])
     rejected: Allowance | None = Field(
         default=HALF, json_schema_extra={"default": "50%"}, description="Rows that cannot go out.", examples=["50%", 10_000]
+    )
+    merged: Allowance | None = Field(
+        default=HALF,
+        json_schema_extra={"default": "50%"},
+        description="Superseded rows with another strong identifier than the row that goes out.",
+        examples=["50%", 500],
     )
     subscribes: Allowance | None = Field(default=None, description="Rows that subscribe somebody to a channel.", examples=["80%"])
     unsubscribes: Allowance | None = Field(
@@ -88,4 +100,4 @@ class StopAbove(Model):
     )
 
 
-UNLIMITED = StopAbove(rejected=None, unsubscribes=None, clears=None)
+UNLIMITED = StopAbove(rejected=None, merged=None, unsubscribes=None, clears=None)

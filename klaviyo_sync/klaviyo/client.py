@@ -167,19 +167,25 @@ class Klaviyo:
         Raises:
             Unavailable: A page could not be read, or leads away from Klaviyo or back to itself.
         """
+        answer = self.request(request, stop)
+        if isinstance(answer, Rejection):
+            raise Unavailable(f"Klaviyo has no page to read at {request.endpoint}: {answer.heading}.")
+        yield answer
+        yield from self.further_pages(request.endpoint, answer, stop)
+
+    def further_pages(self, endpoint: Endpoint, answer: Answer, stop: Event | None = None) -> Iterator[Answer]:
+        """The pages after the one of an answer, one after the other. Errors as for `pages`."""
         been: set[str] = set()
-        while True:
-            answer = self.request(request, stop)
-            if isinstance(answer, Rejection):
-                raise Unavailable(f"Klaviyo has no page to read at {request.endpoint}: {answer.safe}.")
-            yield answer
-            if answer.next is None:
-                return
+        while answer.next is not None:
             address = urljoin(f"{self._transport.base_url}/", answer.next)
             if address in been or not address.startswith(f"{self._transport.base_url}/api/"):
-                raise Unavailable(f"The next page of {request.endpoint} is not a new page of Klaviyo's API.")
+                raise Unavailable(f"The next page of {endpoint} is not a new page of Klaviyo's API.")
             been.add(address)
-            request = Request(request.endpoint, address=address)
+            page = self.request(Request(endpoint, address=address), stop)
+            if isinstance(page, Rejection):
+                raise Unavailable(f"Klaviyo has no page to read at {endpoint}: {page.heading}.")
+            answer = page
+            yield answer
 
     def account(self) -> Account:
         """The account that the key opens; Klaviyo is asked once. Errors as for `request`; `ConfigError` when it must be another one."""

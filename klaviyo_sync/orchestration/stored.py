@@ -36,6 +36,7 @@ COUNTS = (
     "read_for_good",
     "requests",
     "bytes",
+    "phone_requests",
     "consent_requests",
     "clear_requests",
 )

@@ -49,7 +49,8 @@ def test_scalars_may_be_variables() -> None:
     """Every scalar of a sync may be `{env: NAME}`; sections may not."""
     properties = sync_schema()["properties"]
     takes_env = {name for name, part in properties.items() if ENV in part.get("anyOf", ())}
-    assert set(properties) - takes_env == {"profile", "properties", "consent", "tolerance", "stop_above", "upstream", "owners", "tags"}
+    lists = {"match_on", "upstream", "owners"}
+    assert set(properties) - takes_env == {"profile", "properties", "consent", "tolerance", "stop_above", "tags", *lists}
 
 
 def test_every_key_is_documented() -> None:
