@@ -80,7 +80,9 @@ class Source:
         first = self.warehouse.batches(self.surveying_query(lower, until) if survey else self.noticed_query(lower, until))
         plan = notice_all(first, self.plan, rivals, survey, windows)
         rows = self.warehouse.batches(self.rows_query(lower, end))
-        yield from newest_rows(rows, lambda: self.noticed(end, until), plan, rivals, tally, overlap=self.sync.overlap)
+        yield from newest_rows(
+            rows, lambda: self.warehouse.batches(self.later_query(end, until)), plan, rivals, tally, overlap=self.sync.overlap
+        )
 
     def bounds(self, windows: Sequence[Window]) -> tuple[datetime | None, datetime, datetime]:
         """From when on the rows of the windows are read, up to when, and up to when those that may supersede them."""
@@ -100,7 +102,7 @@ class Source:
         """How many bytes a run of the windows reads at most; None where the warehouse cannot tell. Nothing is read."""
         lower, end, until = self.bounds(windows)
         outside = outside_query(self.sync, self.relation, self.columns, now=self.now)
-        asked = (outside, self.surveying_query(lower, until), self.rows_query(lower, end), self.noticed_query(end, until))
+        asked = (outside, self.surveying_query(lower, until), self.rows_query(lower, end), self.later_query(end, until))
         estimates = [self.warehouse.estimate(query) for query in asked]
         return None if None in estimates else sum(size for size in estimates if size is not None)
 
@@ -111,6 +113,10 @@ class Source:
     def noticed(self, lower: datetime | None, upper: datetime) -> Iterator[pa.RecordBatch]:
         """Only the columns of which all rows are looked at before any is sent."""
         return self.warehouse.batches(self.noticed_query(lower, upper))
+
+    def later_query(self, lower: datetime, upper: datetime) -> Query:
+        """The query for what rows are about and state that were changed after the windows."""
+        return self.narrow_query(lower, upper, tuple(dict.fromkeys((*self.plan.noticed_columns, *self.plan.stating_columns))))
 
     def noticed_query(self, lower: datetime | None, upper: datetime) -> Query:
         """Its query."""

@@ -26,6 +26,7 @@ from klaviyo_sync.core.cleaning.cells import Form
 from klaviyo_sync.core.clearing import clearing_fields, packed
 from klaviyo_sync.core.consent import ConsentTarget, Statements, state
 from klaviyo_sync.core.consent_result import BIRTH
+from klaviyo_sync.core.decisions import Mode
 from klaviyo_sync.core.dialects import Dialect, Kind
 from klaviyo_sync.core.errors import ConfigError, about
 from klaviyo_sync.core.frames import arrow, frame_with, true_at
@@ -78,7 +79,13 @@ class Plan:
     columns: tuple[str, ...] = ()
     matching: tuple[str, ...] = ()
     shared: SharedPhone = "ask"
+    undated: Mode = "guard"
     orders: Mapping[str, DayOrders] = field(default_factory=dict)
+
+    @property
+    def stating_columns(self) -> tuple[str, ...]:
+        """The columns of consent."""
+        return tuple(dict.fromkeys(name for target in self.consents for name in (target.column, target.dated) if name is not None))
 
     @property
     def noticed_columns(self) -> tuple[str, ...]:
@@ -179,6 +186,7 @@ def plan_mapping(sync: Sync, columns: Sequence[Column], dialect: Dialect, now: d
         tuple(dict.fromkeys(spelled[name] for name in sync.columns())),
         sync.matching,
         sync.profile["phone_number"].shared if "phone_number" in sync.profile else "ask",
+        sync.consent.undated if sync.consent else "guard",
     )
 
 
@@ -219,13 +227,16 @@ def map_identifiers(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     return frame_with({target.path: clean_target(target, frame, plan).cells for target in plan.identifiers})
 
 
+def map_statements(frame: pd.DataFrame, identifiers: Mapping[str, pa.Array], plan: Plan) -> dict[Channel, Statements]:
+    """What the rows state for each channel, given their cleaned identifiers."""
+    return {target.channel: state(target, frame, identifiers, plan.now, plan.zone) for target in plan.consents}
+
+
 def map_frame(frame: pd.DataFrame, plan: Plan) -> Mapped:
     """The rows as profile cells, with the issues of every cell that could not go out as it is."""
     cleaned = {target: clean_target(target, frame, plan) for target in plan.targets}
     identifiers = {target.path: cleaned[target].cells for target in plan.identifiers}
-    statements: dict[Channel, Statements] = {
-        target.channel: state(target, frame, identifiers, plan.now, plan.zone) for target in plan.consents
-    }
+    statements = map_statements(frame, identifiers, plan)
     flags = [(target.column, flag) for target, found in cleaned.items() for flag in found.flags]
     births = None
     if plan.birth is not None:

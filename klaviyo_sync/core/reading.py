@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -10,11 +10,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from klaviyo_sync.core.frames import Mask, arrow, frame_of
-from klaviyo_sync.core.mapping import Mapped, Plan, map_frame, map_identifiers
+from klaviyo_sync.core.consent import Statements
+from klaviyo_sync.core.fold import OptOuts
+from klaviyo_sync.core.frames import Mask, arrow, frame_of, frame_with
+from klaviyo_sync.core.issue_frames import issue_frame
+from klaviyo_sync.core.mapping import Mapped, Plan, map_frame, map_identifiers, map_statements
 from klaviyo_sync.core.query import bound_value
 from klaviyo_sync.core.rivals import LATER, Rivals
 from klaviyo_sync.core.survey import Survey
+from klaviyo_sync.core.sync import Channel
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window, reread_from
 
@@ -25,13 +29,16 @@ NOTICED_ROWS = 65_536
 class Rows(NamedTuple):
     """Rows of the warehouse (the sync's columns), the position of each one's window in the run, and what they become.
 
-    Those that are `held` are not to be sent now: they may have rivals, and come again if they turn out to be the newest.
+    Those that are `held` are not to be sent now: they may have rivals, and come again if they turn out to be the newest. `statements`
+    go out with them in the place of their own; None where their own do. `opt_outs` go out without any row.
     """
 
     frame: pd.DataFrame
     windows: np.ndarray
     mapped: Mapped
     held: Mask
+    statements: Mapping[Channel, Statements] | None = None
+    opt_outs: OptOuts | None = None
 
 
 def edges(windows: Sequence[Window], plan: Plan) -> np.ndarray:
@@ -115,7 +122,7 @@ def newest_rows(
         tally.count_for_good(window_positions(modified, cuts) - 1)
         mapped = map_frame(frame, plan)
         contested = rivals.contested(mapped.profiles)
-        rivals.add(frame, mapped.profiles, windows, contested)
+        rivals.add(frame, mapped.profiles, windows, contested, mapped.statements)
         return Rows(frame, windows, mapped, held=contested)
 
     # map, not a loop: no name here keeps the last frame alive while the next one is made.
@@ -125,9 +132,20 @@ def newest_rows(
         for batch in later():
             frame = frame_of(batch)
             identifiers = map_identifiers(frame, plan)
-            rivals.add(frame, identifiers, np.full(len(frame), LATER), rivals.contested(identifiers))
+            stated = map_statements(frame, {path: arrow(identifiers[path]) for path in identifiers.columns}, plan)
+            rivals.add(frame, identifiers, np.full(len(frame), LATER), rivals.contested(identifiers), stated)
         rivals.rank()
-        for frame, windows, _ in rivals.newest():
-            yield Rows(frame, windows, map_frame(frame, plan), held=np.zeros(len(frame), dtype=bool))
+        for frame, windows, _, statements in rivals.newest():
+            yield Rows(frame, windows, map_frame(frame, plan), np.zeros(len(frame), dtype=bool), statements if plan.consents else None)
+        for opt_outs in rivals.opt_outs():
+            yield without_rows(opt_outs, plan)
         tally.add_counts("superseded", rivals.superseded)
+        tally.add_asides(rivals.asides)
         rivals.drop()
+
+
+def without_rows(opt_outs: OptOuts, plan: Plan) -> Rows:
+    """Opt-outs that go out without any row."""
+    nobody = frame_with({target.path: pa.array([], pa.string()) for target in plan.identifiers})
+    nothing = Mapped(nobody, {}, issue_frame(()), {}, np.zeros(0, np.int64))
+    return Rows(frame_with({}), np.zeros(0, np.int64), nothing, np.zeros(0, dtype=bool), opt_outs=opt_outs)
