@@ -8,25 +8,27 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 
-import numpy as np
 import pyarrow as pa
 
 from klaviyo_sync.core.consent import word_counts
-from klaviyo_sync.core.consent_result import opts_out
+from klaviyo_sync.core.consent_result import opts_out, stated_channels, stated_column
 from klaviyo_sync.core.encoding import Encoder
 from klaviyo_sync.core.packing import import_envelope, pack
 from klaviyo_sync.core.profiles import prepare_rows
 from klaviyo_sync.core.reading import Rows
 from klaviyo_sync.core.result import Result
 from klaviyo_sync.core.rivals import Rivals
+from klaviyo_sync.core.shared_phones import numbers_beside
 from klaviyo_sync.core.stopping import reasons_to_stop
 from klaviyo_sync.core.sync import Channel, Sync
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window
 from klaviyo_sync.engine import engine
+from klaviyo_sync.klaviyo.asking_ahead import settled
 from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.foresight import foresee
-from klaviyo_sync.klaviyo.limits import IMPORT_PROFILE
+from klaviyo_sync.klaviyo.holders import reads_for, who_have
+from klaviyo_sync.klaviyo.limits import IMPORT_PROFILE, PROFILES
 from klaviyo_sync.klaviyo.opt_outs import foresee_opt_outs
 from klaviyo_sync.source import open_source
 from klaviyo_sync.sync_window import opt_in
@@ -42,11 +44,12 @@ class Preview:
     """What a run of one window would do.
 
     `result` counts the rows; its `requests` and `bytes` are those that would be sent. `stated` counts the usable consent statements by
-    channel and meaning, `words` the sync's own words by channel, word and meaning. Klaviyo was asked about the first `asked` profiles:
-    `new` of them it does not hold yet, and `result.consent` says what would become of theirs, and of the opt-outs of as many rows that
-    stay behind. `opt_in` is the process that undated subscribes go through. `examples` are the first profiles as they would be sent, as
-    JSON texts. `halts` says why a run would stop itself. `estimate` is how many bytes a run reads in the warehouse at most, where it can
-    tell; `notes` are its own.
+    channel and meaning, `words` the sync's own words by channel, word and meaning. `numbers` are the phone numbers about which a run asks
+    Klaviyo who has them, in `reads` requests at most; `numbers_asked` of them were asked about, and left out where others have them.
+    Klaviyo was asked about the first `asked` profiles: `new` of them it does not hold yet, and `result.consent` says what would become of
+    theirs, and of the opt-outs of as many rows that stay behind. `opt_in` is the process that undated subscribes go through. `examples`
+    are the first profiles as they would be sent, as JSON texts. `halts` says why a run would stop itself. `estimate` is how many bytes a
+    run reads in the warehouse at most, where it can tell; `notes` are its own.
     """
 
     result: Result
@@ -56,6 +59,9 @@ class Preview:
     opt_in: str | None
     stated: dict[tuple[Channel, str], int]
     words: dict[tuple[Channel, str, str], int]
+    numbers: int
+    numbers_asked: int
+    reads: int
     examples: tuple[str, ...]
     undated: int
     future: int
@@ -67,6 +73,11 @@ class Preview:
     def minutes(self) -> float:
         """How long the requests take at Klaviyo's limit."""
         return self.result.requests / JOBS_PER_MINUTE
+
+    @property
+    def reading_minutes(self) -> float:
+        """How long asking who has the phone numbers takes at Klaviyo's limit."""
+        return self.reads / PROFILES.tier.steady
 
     @property
     def clearing_minutes(self) -> float:
@@ -86,7 +97,7 @@ def preview_window(
 ) -> Preview:
     """The preview of one window; `seen` is told how many rows were read each time that some were.
 
-    Klaviyo, if given, is asked about the first `ask` profiles.
+    Klaviyo, if given, is asked about the first `ask` profiles, and who has the first `ask` phone numbers.
 
     Raises ConfigError, Refused or Unavailable when the window cannot be read.
     """
@@ -98,19 +109,30 @@ def preview_window(
     words: Counter[tuple[Channel, str, str]] = Counter()
     examples: list[str] = []
     requests = size = profiles = asked = new = asked_to_leave = 0
+    numbers = numbers_asked = reads = 0
     lists = {list_id: klaviyo.list_details(list_id) for list_id in sync.list_ids} if klaviyo else {}
 
     with engine() as connection:
         encoder = Encoder(connection)
 
+        def with_own_numbers(rows: Rows) -> Rows:
+            nonlocal numbers, numbers_asked, reads
+            if not sync.asks_about_phones:
+                return rows
+            beside = numbers_beside(rows, source.plan)
+            distinct = beside.distinct()
+            numbers, reads = numbers + len(distinct), reads + reads_for(len(distinct))
+            asking = distinct[: max(0, ask - numbers_asked)] if klaviyo is not None else []
+            numbers_asked += len(asking)
+            return settled(rows, source.plan, beside, who_have(klaviyo, asking)) if klaviyo is not None and asking else rows
+
         def pieces(rows: Rows) -> Iterator[tuple[pa.Array, pa.Table]]:
             nonlocal asked_to_leave
+            rows = with_own_numbers(rows)
             ready = prepare_rows(rows, source.plan, encoder)
             tally.add_prepared(ready, rows.windows)
-            stays = rows.held.copy()
-            stays[ready.rejected] = True
-            for channel, statements in rows.mapped.statements.items():
-                meanings = np.asarray(statements.meaning.to_numpy(zero_copy_only=False))[~stays]
+            for channel in stated_channels(ready.rows):
+                meanings = ready.rows[stated_column(channel)].cast(pa.string()).to_pylist()
                 stated.update((channel, meaning) for meaning in meanings if meaning is not None)
                 stated[channel, "unsubscribe"] += int(opts_out(ready.opt_outs, [channel]).sum())
             leaving = ready.opt_outs.slice(0, ask - asked_to_leave)
@@ -142,6 +164,9 @@ def preview_window(
         opt_in(sync, lists),
         {said: count for said, count in stated.items() if count},
         dict(words),
+        numbers,
+        numbers_asked,
+        reads,
         shown,
         undated,
         future,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -22,6 +22,7 @@ from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import Window, window, windows
 
 if TYPE_CHECKING:
+    from klaviyo_sync.core.result import IssueKind
     from klaviyo_sync.klaviyo.client import Klaviyo
     from klaviyo_sync.preview_window import Preview
 
@@ -122,6 +123,7 @@ def show(console: Console, sync: Sync, chosen: Window, previewed: Preview) -> No
         "would be sent": previewed.profiles,
         **({f"new profiles among {which(previewed)}": previewed.new} if previewed.asked else {}),
         "superseded by a newer row": result.superseded,
+        **({"of these, by a row with another identifier": result.merged} if result.merged else {}),
         "rejected": result.rejected,
         "requests": result.requests,
         "megabytes": f"{result.bytes / 1e6:,.1f}",
@@ -131,6 +133,7 @@ def show(console: Console, sync: Sync, chosen: Window, previewed: Preview) -> No
             if previewed.estimate is not None
             else {}
         ),
+        **asking(previewed, result.issues),
         **clearing(previewed),
         "rows without modified_at, in no window": previewed.undated,
         "rows with modified_at in the future, in no window yet": previewed.future,
@@ -149,6 +152,26 @@ def show(console: Console, sync: Sync, chosen: Window, previewed: Preview) -> No
             numbers=("rows",),
         )
     show_consent(console, previewed)
+
+
+def asking(previewed: Preview, issues: Mapping[IssueKind, int]) -> dict[str, int | str]:
+    """How many phone numbers a run asks Klaviyo about, how long that takes, and how many of those asked about are left out."""
+    if not previewed.numbers:
+        return {}
+    left_out = sum(count for kind, count in issues.items() if kind.code in ("shared_phone", "phone_not_looked_up"))
+    return {
+        "phone numbers that Klaviyo is asked about": previewed.numbers,
+        "requests for these, at most": previewed.reads,
+        "minutes for these, at most": f"{previewed.reading_minutes:.1f}",
+        "rows that go out without their number, as others have it" + among(previewed): left_out,
+    }
+
+
+def among(previewed: Preview) -> str:
+    """Which numbers were asked about, unless it was all of them."""
+    if previewed.numbers_asked == previewed.numbers:
+        return ""
+    return f", by the first {previewed.numbers_asked:,} numbers" if previewed.numbers_asked else ", Klaviyo not asked"
 
 
 def clearing(previewed: Preview) -> dict[str, int | str]:

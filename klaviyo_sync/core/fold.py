@@ -29,6 +29,7 @@ address; the old address stays opted out. Who the same person is:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import duckdb
@@ -37,12 +38,13 @@ import pandas as pd
 import pyarrow as pa
 
 from klaviyo_sync.core import fold_sql as sql
+from klaviyo_sync.core.cleaning.cells import Flag
 from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER, Statements
 from klaviyo_sync.core.consent_counts import ConsentFate
 from klaviyo_sync.core.consent_dates import MOMENT, OLDEST, read_dates
 from klaviyo_sync.core.frames import arrow, keep_where
 from klaviyo_sync.core.kernels import pc
-from klaviyo_sync.core.mapping import Plan
+from klaviyo_sync.core.mapping import Mapped, Plan
 from klaviyo_sync.core.matching import KEEPS, RANK, Matching
 from klaviyo_sync.core.sync import Channel
 
@@ -93,6 +95,19 @@ def statement_columns(
         columns[sql.AT.format(position)] = keep_where(stated.meaning.is_valid(), stated.at)
         columns[sql.ZONELESS.format(position)] = stated.zoneless
     return columns
+
+
+def stating(mapped: Mapped, net: Mapping[Channel, Statements]) -> Mapped:
+    """The rows with the statements that go out with them in the place of their own.
+
+    What is wrong with a cell stays known, as long as it is the reason that the row itself states nothing.
+    """
+    statements = {}
+    for channel, stated in net.items():
+        own = mapped.statements[channel]
+        flags = ((column, Flag(flag.code, pc.and_(flag.where, own.meaning.is_null()))) for column, flag in own.flags)
+        statements[channel] = stated._replace(flags=tuple(flags))
+    return replace(mapped, statements={**mapped.statements, **statements})
 
 
 class Fold:

@@ -216,7 +216,9 @@ def arrivals(*, resubscribes: bool) -> str:
 OPT_OUTS = """
     CREATE TEMP TABLE opt_outs AS
     SELECT * FROM (SELECT *, true AS own FROM standing UNION ALL SELECT *, false FROM arrivals)
-    QUALIFY row_number() OVER (PARTITION BY n, address ORDER BY window_ >= 0 DESC, since DESC, moment IS NULL DESC, own DESC, place DESC) = 1
+    QUALIFY row_number() OVER (
+        PARTITION BY n, address ORDER BY window_ >= 0 DESC, since DESC, moment IS NULL DESC, own DESC, place DESC
+    ) = 1
 """
 
 

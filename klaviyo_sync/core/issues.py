@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Effect = Literal["row", "cell", "note"]
+Effect = Literal["row", "superseded", "cell", "note"]
 
 
 @dataclass(frozen=True)
 class Code:
-    """One reason. `effect`: the row stays behind, only the cell does, or it went out and this is worth knowing."""
+    """One reason. `effect`: the row stays behind, is superseded, only the cell stays behind, or it went out and this is worth knowing."""
 
     code: str
     effect: Effect
@@ -62,6 +62,48 @@ CODES: dict[str, Code] = {
             "cell",
             "Klaviyo does not say who has the phone number; the row went out without it.",
             "Correct the number, or set shared: newest to send numbers without asking Klaviyo.",
+        ),
+        Code(
+            "shared_email",
+            "cell",
+            "An e-mail address that a newer row of another profile has; the row went out without it.",
+            "Correct the address where it is wrong; one that people share stays with the newest of them.",
+        ),
+        Code(
+            "shared_external_id",
+            "cell",
+            "An external_id that a newer row of another profile has; the row went out without it.",
+            "Correct the id where it is wrong, or add external_id to match_on.",
+        ),
+        Code(
+            "shared_id",
+            "cell",
+            "A Klaviyo id that a newer row of another profile has; the row went out without it.",
+            "Correct the id where it is wrong, or add id to match_on.",
+        ),
+        Code(
+            "same_email",
+            "superseded",
+            "A newer row with the same e-mail address and other identifiers goes out in place of this row.",
+            "Nothing where it is one person; else correct the address, or set match_on: [external_id].",
+        ),
+        Code(
+            "same_external_id",
+            "superseded",
+            "A newer row with the same external_id and other identifiers goes out in place of this row.",
+            "Nothing where the person's other identifiers changed; else correct the id.",
+        ),
+        Code(
+            "same_id",
+            "superseded",
+            "A newer row with the same Klaviyo id and other identifiers goes out in place of this row.",
+            "Nothing where the person's other identifiers changed; else correct the id.",
+        ),
+        Code(
+            "same_phone",
+            "superseded",
+            "A newer row with the same phone number and more identifiers goes out in place of this row, which has nothing else.",
+            "Nothing where it is one person; else correct the number.",
         ),
         Code("identifier_too_long", "cell", "An identifier over 64 characters, which Klaviyo would cut.", "Use a shorter identifier."),
         Code(

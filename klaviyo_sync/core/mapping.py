@@ -199,7 +199,7 @@ class Mapped:
     `statements`: what each row states for each channel of consent; `births`: the dates of birth beside them, as `2000-01-31`.
     `rejected`: positions of rows that cannot go out at all (their issues are among `issues`).
     `clears`: the fields that each row clears, packed; None when the sync clears none.
-    `left_out`: the phone numbers that rows go out without, since another profile has them; None when no row does.
+    `left_out`: by path the identifiers that rows go out without, since another profile has them; only paths of which there are any.
     """
 
     profiles: pd.DataFrame
@@ -209,7 +209,7 @@ class Mapped:
     rejected: np.ndarray
     births: pa.Array | None = None
     clears: pa.Array | None = None
-    left_out: pa.Array | None = None
+    left_out: Mapping[str, pa.Array] = field(default_factory=dict)
 
 
 def clean_target(target: Target, frame: pd.DataFrame, plan: Plan) -> Cleaned:

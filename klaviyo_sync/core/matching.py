@@ -38,6 +38,11 @@ def shared(path: str) -> str:
     return f"shared_{SHORT.get(path, path)}"
 
 
+def path_of(code: str) -> str:
+    """The identifier that a code of a superseded row is about."""
+    return next(path for path in RANK if same(path) == code)
+
+
 @dataclass(frozen=True)
 class Matching:
     """How rows match: the identifiers of a plan in its order, and those that match.
@@ -164,7 +169,7 @@ def superseded_by(keys: Sequence[str]) -> str:
             UNION ALL
             SELECT chain.row_, chain.why, ranked.next_ FROM chain JOIN ranked ON ranked.row_ = chain.next_ WHERE ranked.next_ IS NOT NULL
         )
-        SELECT rivals.*, why, {columns}
+        SELECT rivals.*, chain.why, {columns}
         FROM chain JOIN ranked ON ranked.row_ = chain.next_ AND ranked.newest
         JOIN rivals AS kept ON kept.rowid = chain.next_ JOIN rivals ON rivals.rowid = chain.row_
     """  # noqa: S608 - our own names

@@ -36,20 +36,20 @@ def consent_cells(statements: Mapping[Channel, Statements], births: pa.Array | N
     return cells
 
 
-def divided(rows: pa.Table, left_out: pa.Array) -> tuple[pa.Table, pa.Table]:
-    """The rows without the opt-outs of numbers that they go out without, and these opt-outs as rows of their own (same columns).
+def divided(rows: pa.Table, path: str, left_out: pa.Array) -> tuple[pa.Table, pa.Table]:
+    """The rows without the opt-outs of identifiers that they go out without, and these opt-outs as rows of their own (same columns).
 
-    An opt-out names its number alone: beside the e-mail address of its row, Klaviyo would take both for one person's.
+    An opt-out names its address alone: beside another one of its row, Klaviyo would take both for one person's.
     """
     keeps = left_out.is_null()
     columns = {name: cells.combine_chunks() for name, cells in zip(rows.column_names, rows.columns, strict=True)}
-    by_number: dict[Channel, bool] = {channel: CHANNEL_IDENTIFIER[channel] == "phone_number" for channel in stated_channels(rows)}
-    of_numbers = {name for channel, yes in by_number.items() if yes for name in columns_of(channel)}
-    of_others = {"email", *(name for channel, yes in by_number.items() if not yes for name in columns_of(channel))}
-    going = {name: keep_where(keeps, cells) if name in of_numbers else cells for name, cells in columns.items()}
+    about: dict[Channel, bool] = {channel: CHANNEL_IDENTIFIER[channel] == path for channel in stated_channels(rows)}
+    of_it = {name for channel, yes in about.items() if yes for name in columns_of(channel)}
+    of_others = {*CHANNEL_IDENTIFIER.values(), *(name for channel, yes in about.items() if not yes for name in columns_of(channel))}
+    going = {name: keep_where(keeps, cells) if name in of_it else cells for name, cells in columns.items()}
     leaving = {name: pa.nulls(len(rows), cells.type) if name in of_others else cells for name, cells in columns.items()}
-    numbers = pa.table(leaving | {"phone_number": left_out}).filter(pc.invert(keeps))
-    return pa.table(going), numbers.filter(pa.array(opts_out(numbers)))
+    alone = pa.table(leaving | {path: left_out}).filter(pc.invert(keeps))
+    return pa.table(going), alone.filter(pa.array(opts_out(alone)))
 
 
 def columns_of(channel: Channel) -> tuple[str, ...]:
@@ -76,12 +76,9 @@ def prepared_opt_outs(opt_outs: OptOuts, plan: Plan) -> Prepared:
     return Prepared(pa.chunked_array([], pa.large_string()), rows.slice(0, 0), issue_frame(()), np.zeros(0, np.int64), {}, rows)
 
 
-def wrong_statements(stated: Statements, going: Statements, behind: Mask) -> Mask:
-    """Which rows state something for a channel that cannot go out: for what it is, or, a subscribe, with its row (`behind`).
-
-    `stated` is what the rows themselves state, `going` what goes out with them.
-    """
-    wrong = behind & true_at(pc.equal(going.meaning, "subscribe"))
+def wrong_statements(stated: Statements, behind: Mask) -> Mask:
+    """Which rows state something for a channel that cannot go out: for what it is, or, a subscribe, with its row (`behind`)."""
+    wrong = behind & true_at(pc.equal(stated.meaning, "subscribe"))
     nothing_left = true_at(stated.meaning.is_null())
     for _, flag in stated.flags:
         if CODES[flag.code].effect != "note":
@@ -94,7 +91,9 @@ def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
     if rows.opt_outs is not None:
         return prepared_opt_outs(rows.opt_outs, plan)
     mapped = rows.mapped
-    going = mapped.statements if rows.statements is None else rows.statements
+    if rows.merged:
+        nothing = pa.table({WINDOW: pa.array([], pa.int32())})
+        return Prepared(pa.chunked_array([], pa.large_string()), nothing, mapped.issues, np.zeros(0, np.int64), {}, nothing)
     behind = np.zeros(len(rows.frame), dtype=bool)
     behind[mapped.rejected] = True
     goes = ~(behind | rows.held)
@@ -112,19 +111,20 @@ def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
         {
             WINDOW: pa.array(rows.windows, pa.int32()),
             **{target.path: arrow(mapped.profiles[target.path]) for target in plan.identifiers},
-            **consent_cells(going, mapped.births),
+            **consent_cells(mapped.statements, mapped.births),
             **({} if mapped.clears is None else {CLEARS: mapped.clears}),
         }
     )
     stays = behind & ~rows.held
-    of_numbers = table.slice(0, 0)
-    if mapped.left_out is not None:
-        table, of_numbers = divided(table, mapped.left_out)
+    alone: list[pa.Table] = []
+    for path, identifiers in mapped.left_out.items():
+        table, opt_outs = divided(table, path, identifiers)
+        alone.append(opt_outs)
     leaving = table.filter(pa.array(stays)) if stays.any() else table.slice(0, 0)
-    leaving = pa.concat_tables([leaving.filter(pa.array(opts_out(leaving))), of_numbers])
+    leaving = pa.concat_tables([leaving.filter(pa.array(opts_out(leaving))), *alone])
     if not goes.all():
         table = table.filter(pa.array(goes))
     statements: dict[Channel, np.ndarray] = {}
     for channel, stated in mapped.statements.items():
-        statements[channel] = np.flatnonzero(wrong_statements(stated, going[channel], behind) & ~rows.held)
+        statements[channel] = np.flatnonzero(wrong_statements(stated, behind) & ~rows.held)
     return Prepared(encoded, table, issues, np.flatnonzero(stays), statements, leaving)

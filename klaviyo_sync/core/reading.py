@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -10,15 +10,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from klaviyo_sync.core.consent import Statements
-from klaviyo_sync.core.fold import OptOuts
+from klaviyo_sync.core.fold import OptOuts, stating
 from klaviyo_sync.core.frames import Mask, arrow, frame_of, frame_with
-from klaviyo_sync.core.issue_frames import issue_frame
+from klaviyo_sync.core.issue_frames import issue_frame, superseded_issues
+from klaviyo_sync.core.left_out import leave_out, numbers_as_property
 from klaviyo_sync.core.mapping import Mapped, Plan, map_frame, map_identifiers, map_statements
+from klaviyo_sync.core.matching import path_of, shared
+from klaviyo_sync.core.naming import row_name
 from klaviyo_sync.core.query import bound_value
-from klaviyo_sync.core.rivals import LATER, Rivals
+from klaviyo_sync.core.rivals import LATER, Merged, Rivals
 from klaviyo_sync.core.survey import Survey
-from klaviyo_sync.core.sync import Channel
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window, reread_from
 
@@ -29,15 +30,15 @@ NOTICED_ROWS = 65_536
 class Rows(NamedTuple):
     """Rows of the warehouse (the sync's columns), the position of each one's window in the run, and what they become.
 
-    Those that are `held` are not to be sent now: they may have rivals, and come again if they turn out to be the newest. `statements`
-    go out with them in the place of their own; None where their own do. `opt_outs` go out without any row.
+    Those that are `held` are not to be sent now: they may have rivals, and come again if they turn out to be the newest. Of `merged` rows,
+    which another one supersedes, nothing is sent: they come for their issues alone. `opt_outs` go out without any row.
     """
 
     frame: pd.DataFrame
     windows: np.ndarray
     mapped: Mapped
     held: Mask
-    statements: Mapping[Channel, Statements] | None = None
+    merged: bool = False
     opt_outs: OptOuts | None = None
 
 
@@ -123,7 +124,7 @@ def newest_rows(
         mapped = map_frame(frame, plan)
         contested = rivals.contested(mapped.profiles)
         rivals.add(frame, mapped.profiles, windows, contested, mapped.statements)
-        return Rows(frame, windows, mapped, held=contested)
+        return Rows(frame, windows, numbers_as_property(mapped, plan), held=contested)
 
     # map, not a loop: no name here keeps the last frame alive while the next one is made.
     yield from map(read, batches)
@@ -135,13 +136,27 @@ def newest_rows(
             stated = map_statements(frame, {path: arrow(identifiers[path]) for path in identifiers.columns}, plan)
             rivals.add(frame, identifiers, np.full(len(frame), LATER), rivals.contested(identifiers), stated)
         rivals.rank()
-        for frame, windows, _, statements in rivals.newest():
-            yield Rows(frame, windows, map_frame(frame, plan), np.zeros(len(frame), dtype=bool), statements if plan.consents else None)
+        for merged in rivals.merged():
+            yield merged_rows(merged, plan)
+        for frame, windows, without, statements in rivals.newest():
+            mapped = numbers_as_property(stating(map_frame(frame, plan), statements), plan)
+            for path, where in without.items():
+                mapped = leave_out(mapped, plan, path, where, shared(path))
+            yield Rows(frame, windows, mapped, held=np.zeros(len(frame), dtype=bool))
         for opt_outs in rivals.opt_outs():
             yield without_rows(opt_outs, plan)
         tally.add_counts("superseded", rivals.superseded)
         tally.add_asides(rivals.asides)
         rivals.drop()
+
+
+def merged_rows(merged: Merged, plan: Plan) -> Rows:
+    """Superseded rows with another identifier than the row in their place, each with an issue that names that row."""
+    columns = {target.path: target.column for target in plan.identifiers}
+    issues = superseded_issues([columns[path_of(code)] for code in merged.codes], merged.codes, list(map(row_name, merged.instead)))
+    nothing = np.zeros(0, np.int64)
+    mapped = Mapped(map_identifiers(merged.frame, plan), {}, issues, {}, nothing)
+    return Rows(merged.frame, merged.windows, mapped, held=np.ones(len(merged.frame), dtype=bool), merged=True)
 
 
 def without_rows(opt_outs: OptOuts, plan: Plan) -> Rows:

@@ -21,6 +21,7 @@ from klaviyo_sync.core.frames import arrow
 from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.mapping import Plan
+from klaviyo_sync.core.naming import NAMING, row_name
 from klaviyo_sync.core.prepared import WINDOW
 from klaviyo_sync.core.reading import Rows
 from klaviyo_sync.core.result import FATES, Outcome, Reason
@@ -29,16 +30,9 @@ from klaviyo_sync.core.visible import visible
 
 COLUMNS: tuple[str, ...] = ("row", "modified_at", "column", "code", "outcome", "message", "advice", "value", "cells")
 
-# The identifier that names a row best, first.
-NAMING = ("external_id", "id", "email", "phone_number")
-OUTCOMES = {"row": "rejected", "cell": "sent without this cell", "note": "sent"}
+OUTCOMES = {"row": "rejected", "cell": "sent without this cell", "note": "sent", "superseded": "superseded"}
 
 Line = tuple[int, Mapping[str, object]]
-
-
-def row_name(identifiers: Mapping[str, object]) -> str:
-    """The row by its first identifier that is there, as `external_id=17`."""
-    return next((f"{path}={identifiers[path]}" for path in NAMING if identifiers.get(path) not in (None, "")), "")
 
 
 def plain(cell: object) -> object:
@@ -79,7 +73,7 @@ def issue_lines(rows: Rows, issues: pd.DataFrame, rejected: np.ndarray, plan: Pl
             "column": column,
             "code": code,
             "outcome": "rejected" if row in behind else OUTCOMES[CODES[code].effect],
-            "message": message + hint,
+            "message": f"{message} {hint}".strip(),
             "advice": CODES[code].advice,
             "value": shown(cells.get(column)),
             "cells": orjson.dumps(cells, default=str).decode() if row in behind else "",

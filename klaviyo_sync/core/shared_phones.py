@@ -6,40 +6,33 @@ Identifiers that are sent together belong to one person: Klaviyo merges their pr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from klaviyo_sync.core.attributes import STRONG_IDENTIFIERS
-from klaviyo_sync.core.cleaning.cells import Flag
-from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER, Statements
-from klaviyo_sync.core.frames import Mask, arrow, frame_with, keep_where, true_at
-from klaviyo_sync.core.issue_frames import issue_frame, joined_issues
-from klaviyo_sync.core.kernels import pc
-from klaviyo_sync.core.mapping import Mapped, Plan
+from klaviyo_sync.core.frames import arrow, true_at
+from klaviyo_sync.core.left_out import PHONE, leave_out
+from klaviyo_sync.core.mapping import Plan
 from klaviyo_sync.core.reading import Rows
-from klaviyo_sync.core.sync import Channel
-
-PHONE = "phone_number"
 
 
 class Holder(NamedTuple):
-    """A profile of Klaviyo's that has a number, by its other identifiers; an empty text stands for none."""
+    """A profile of Klaviyo's that has a number, by its other identifiers: an empty text for none, None where the answer did not say."""
 
     id: str
-    external_id: str
-    email: str
+    external_id: str | None
+    email: str | None
 
     def is_nobody(self) -> bool:
         """Whether the profile has no other identifier than its number: whoever comes with the number takes it over."""
-        return not self.external_id and not self.email
+        return self.external_id == "" and self.email == ""
 
     def is_same(self, identifiers: Mapping[str, str]) -> bool:
         """Whether a row's identifiers are those of this profile: any of them is enough. Letter case counts, except in e-mail addresses."""
-        own = self._asdict() | {"email": self.email.strip().lower()}
+        own = self._asdict() | {"email": (self.email or "").strip().lower()}
         return any(own[path] == (value.strip().lower() if path == "email" else value) for path, value in identifiers.items())
 
 
@@ -65,6 +58,10 @@ class Numbers(NamedTuple):
         free = [may_take(identifiers, holders.get(number, ())) for number, identifiers in mine]
         return self.positions[~np.array(free, dtype=bool)]
 
+    def among(self, some: Collection[str]) -> np.ndarray:
+        """The positions of the rows whose number is one of some."""
+        return self.positions[np.array([number in some for number in self.numbers], dtype=bool)]
+
 
 def numbers_beside(rows: Rows, plan: Plan) -> Numbers:
     """The numbers beside a stronger identifier among the rows that are not held."""
@@ -86,45 +83,7 @@ def numbers_beside(rows: Rows, plan: Plan) -> Numbers:
 
 
 def without_numbers(rows: Rows, plan: Plan, positions: np.ndarray, code: str = "shared_phone") -> Rows:
-    """The rows, those at these positions without their number, for which they have an issue of this code.
-
-    The number is kept beside them, in `left_out`, for opt-outs alone: a subscribe for it states nothing any more.
-    """
-    if not len(positions):
-        return rows
-    mapped = rows.mapped
+    """The rows, those at these positions without their number, for which they have an issue of this code (`leave_out`)."""
     where = np.zeros(len(rows.frame), dtype=bool)
     where[positions] = True
-    numbers = arrow(mapped.profiles[PHONE])
-    earlier = pa.nulls(len(numbers), numbers.type) if mapped.left_out is None else mapped.left_out
-    profiles = {path: arrow(mapped.profiles[path]) for path in mapped.profiles.columns}
-    statements, flags = opt_outs_only(mapped, plan, where)
-    column = next(target.column for target in plan.identifiers if target.path == PHONE)
-    issues = issue_frame([(positions, column, code), *((np.flatnonzero(true_at(flag.where)), name, flag.code) for name, flag in flags)])
-    changed = replace(
-        mapped,
-        profiles=frame_with(profiles | {PHONE: keep_where(pa.array(~where), numbers)}),
-        left_out=pc.if_else(pa.array(where), numbers, earlier),
-        statements=statements,
-        issues=joined_issues(mapped.issues, issues),
-    )
-    return rows._replace(mapped=changed)
-
-
-def opt_outs_only(mapped: Mapped, plan: Plan, where: Mask) -> tuple[dict[Channel, Statements], list[tuple[str, Flag]]]:
-    """The statements without the subscribes for the numbers of some rows, and the flags of those that are lost."""
-    statements = dict(mapped.statements)
-    lost: list[tuple[str, Flag]] = []
-    for target in plan.consents:
-        if CHANNEL_IDENTIFIER[target.channel] == PHONE and target.channel in statements:
-            stated = statements[target.channel]
-            subscribes = pc.and_(pc.fill_null(pc.equal(stated.meaning, "subscribe"), fill_value=False), pa.array(where))
-            if not pc.any(subscribes).as_py():
-                continue
-            flag = (target.named, Flag("consent_without_identifier", subscribes))
-            lost.append(flag)
-            keeps = pc.invert(subscribes)
-            statements[target.channel] = Statements(
-                keep_where(keeps, stated.meaning), keep_where(keeps, stated.at), pc.and_(keeps, stated.zoneless), (*stated.flags, flag)
-            )
-    return statements, lost
+    return rows._replace(mapped=leave_out(rows.mapped, plan, PHONE, where, code))

@@ -20,7 +20,7 @@ from klaviyo_sync.core.fold import Aside
 from klaviyo_sync.core.frames import true_at
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.prepared import WINDOW, Prepared
-from klaviyo_sync.core.result import FATES, IssueKind, Outcome, Result
+from klaviyo_sync.core.result import FATES, IssueKind, Outcome, Result, merged_rows
 from klaviyo_sync.core.stopping import Changes
 from klaviyo_sync.core.sync import Channel
 from klaviyo_sync.core.windows import Window
@@ -145,6 +145,7 @@ class Tally:
             unsubscribes,
             int(self.counts["imported"][window]),
             self.clears[window].cleared,
+            merged_rows(self.issues[window]),
         )
 
     def add_outcome(self, outcome: Outcome) -> None:

@@ -10,13 +10,11 @@ from threading import Event
 from types import TracebackType
 from typing import NamedTuple, Self
 
-import numpy as np
-
 from klaviyo_sync.core.mapping import Plan
 from klaviyo_sync.core.reading import Rows
-from klaviyo_sync.core.shared_phones import Holder, Numbers, numbers_beside, without_numbers
+from klaviyo_sync.core.shared_phones import Numbers, numbers_beside, without_numbers
 from klaviyo_sync.klaviyo.client import Klaviyo
-from klaviyo_sync.klaviyo.holders import MOST_PAGES, ByNumber, Found, everybody, parts, reads_for, who_has
+from klaviyo_sync.klaviyo.holders import MOST_PAGES, ByNumber, Found, everybody, parts, reads_for, together, who_has
 from klaviyo_sync.klaviyo.side_by_side import AT_ONCE
 
 AHEAD = 1
@@ -90,7 +88,7 @@ class PhoneLookups:
         listing = self._listed(reads_for(len(distinct)), window_of(rows, numbers))
         if listing is not None:
             known: Future[Found] = Future()
-            known.set_result(Found({number: listing[number] for number in distinct if number in listing}, (), 0))
+            known.set_result(Found({number: listing[number] for number in distinct if number in listing}, frozenset(), 0))
             return Waiting(rows, numbers, [known])
         return Waiting(rows, numbers, [self._pool.submit(who_has, self._klaviyo, part, self._stop) for part in parts(distinct)])
 
@@ -111,16 +109,15 @@ class PhoneLookups:
         rows, numbers, answers = waiting
         if not answers:
             return rows
-        holders: dict[str, tuple[Holder, ...]] = {}
-        refused: set[str] = set()
-        for answer in answers:
-            found = answer.result()
-            holders |= found.holders
-            refused |= set(found.refused)
-            self._count(window_of(rows, numbers), found.requests)
-        others = numbers.of_others(holders)
-        doubtful = numbers.positions[np.array([number in refused for number in numbers.numbers], dtype=bool)]
-        return without_numbers(without_numbers(rows, self._plan, others), self._plan, doubtful, "phone_not_looked_up")
+        found = together(answer.result() for answer in answers)
+        self._count(window_of(rows, numbers), found.requests)
+        return settled(rows, self._plan, numbers, found)
+
+
+def settled(rows: Rows, plan: Plan, numbers: Numbers, found: Found) -> Rows:
+    """The rows without the numbers that others hold, or that Klaviyo does not look up."""
+    without_others = without_numbers(rows, plan, numbers.of_others(found.holders))
+    return without_numbers(without_others, plan, numbers.among(found.refused), "phone_not_looked_up")
 
 
 def window_of(rows: Rows, numbers: Numbers) -> int:

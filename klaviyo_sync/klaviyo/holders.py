@@ -7,7 +7,9 @@ A profile that was imported a moment ago may be shown late: one to three minutes
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from threading import Event
 from typing import NamedTuple
@@ -17,6 +19,7 @@ from klaviyo_sync.core.shared_phones import PHONE, Holder
 from klaviyo_sync.klaviyo.answers import Json, Rejection, attributes, text
 from klaviyo_sync.klaviyo.client import Klaviyo, Request
 from klaviyo_sync.klaviyo.limits import PROFILES
+from klaviyo_sync.klaviyo.side_by_side import side_by_side
 from klaviyo_sync.klaviyo.statuses import PER_CALL, quoted
 
 FIELDS = {"fields[profile]": "email,external_id,phone_number", "page[size]": str(PER_CALL)}
@@ -30,7 +33,7 @@ class Found(NamedTuple):
     """What Klaviyo said about some numbers: the holders of each that has any, the numbers that it does not look up, requests."""
 
     holders: ByNumber
-    refused: tuple[str, ...]
+    refused: frozenset[str]
     requests: int
 
 
@@ -62,19 +65,45 @@ def who_has(klaviyo: Klaviyo, numbers: Sequence[str], stop: Event | None = None)
 
 
 def asked(klaviyo: Klaviyo, numbers: Sequence[str], stop: Event | None) -> Found:
-    """What Klaviyo says about some numbers, of which any may be refused."""
+    """What Klaviyo says about some numbers, of which any may be refused.
+
+    Where it shows a profile without its number, or with another spelling of it, halves are asked about until there is one number each.
+    """
     wanted = {**FIELDS, "filter": f"any({PHONE},[{','.join(map(quoted, numbers))}])"}
     answer = klaviyo.request(Request(PROFILES, params=wanted), stop)
-    if not isinstance(answer, Rejection):
+    if isinstance(answer, Rejection):
+        requests = answer.attempts
+        if len(numbers) == 1:
+            return Found({}, frozenset(numbers), requests)
+    else:
         pages = [answer, *klaviyo.further_pages(PROFILES, answer, stop)]
-        profiles = (profile for page in pages for profile in page.resources)
-        return Found(by_number(profiles), (), sum(page.attempts for page in pages))
-    if len(numbers) == 1:
-        return Found({}, tuple(numbers), answer.attempts)
+        requests = sum(page.attempts for page in pages)
+        profiles = [profile for page in pages for profile in page.resources]
+        if len(numbers) == 1:
+            return Found({numbers[0]: tuple(map(holder, profiles))} if profiles else {}, frozenset(), requests)
+        holders = by_number(profiles)
+        if holders.keys() <= set(numbers):
+            return Found(holders, frozenset(), requests)
     middle = len(numbers) // 2
-    first, second = (asked(klaviyo, half, stop) for half in (numbers[:middle], numbers[middle:]))
-    requests = answer.attempts + first.requests + second.requests
-    return Found({**first.holders, **second.holders}, first.refused + second.refused, requests)
+    halves = together(asked(klaviyo, half, stop) for half in (numbers[:middle], numbers[middle:]))
+    return halves._replace(requests=halves.requests + requests)
+
+
+def who_have(klaviyo: Klaviyo, numbers: Sequence[str]) -> Found:
+    """Who has some numbers, however many, a few requests at a time. Errors as for `who_has`."""
+    return together(found for _, found in side_by_side(partial(who_has, klaviyo), deque(parts(numbers))))
+
+
+def together(answers: Iterable[Found]) -> Found:
+    """What several answers say, of which no two are about the same number."""
+    holders: dict[str, tuple[Holder, ...]] = {}
+    refused: set[str] = set()
+    requests = 0
+    for answer in answers:
+        holders |= answer.holders
+        refused |= answer.refused
+        requests += answer.requests
+    return Found(holders, frozenset(refused), requests)
 
 
 def everybody(klaviyo: Klaviyo, stop: Event | None = None) -> tuple[ByNumber | None, int]:
@@ -91,11 +120,16 @@ def everybody(klaviyo: Klaviyo, stop: Event | None = None) -> tuple[ByNumber | N
 
 
 def by_number(profiles: Iterable[Json]) -> dict[str, tuple[Holder, ...]]:
-    """The profiles by their numbers; those without one are left out."""
+    """The profiles by the numbers that they show; those that show none are under an empty text."""
     found: dict[str, tuple[Holder, ...]] = {}
     for profile in profiles:
-        own = attributes(profile)
-        if number := text(own.get(PHONE)).strip():
-            holder = Holder(text(profile.get("id")), text(own.get("external_id")), text(own.get("email")))
-            found[number] = (*found.get(number, ()), holder)
+        number = text(attributes(profile).get(PHONE))
+        found[number] = (*found.get(number, ()), holder(profile))
     return found
+
+
+def holder(profile: Json) -> Holder:
+    """A profile by its identifiers other than the number."""
+    own = attributes(profile)
+    external_id, email = (text(own[path]) if path in own else None for path in ("external_id", "email"))
+    return Holder(text(profile.get("id")), external_id, email)

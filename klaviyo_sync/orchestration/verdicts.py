@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # pyarrow and numpy, for a run only
     from klaviyo_sync.core.result import IssueKind
 
 MOST_LINES = 50
-WHAT_HAPPENED = {"row": "row stayed behind", "cell": "cell left out, row went out", "note": "went out"}
+WHAT_HAPPENED = {"row": "row stayed behind", "superseded": "row superseded", "cell": "cell left out, row went out", "note": "went out"}
 
 
 @dataclass(frozen=True)

@@ -159,8 +159,7 @@ def test_when_every_request_is_refused() -> None:
     """Refusals without end that name nothing break the run, and show nothing of what they quote: a name looks like any other word."""
 
     def judge(asked: Asked) -> Says | None:
-        detail = f"{people(asked)[0]['email']} of Jane Doe is bad"
-        return Says(400, errors(("/data", detail))) if asked.method == "POST" else None
+        return Says(400, errors(("/data", f"{people(asked)[0]['email']} of Jane Doe is bad"))) if asked.method == "POST" else None
 
     rows = [{"email": f"p{n}@shop.example", "email_marketing": IN_MAY} for n in range(300)]
     with pytest.raises(Refused, match="one by one") as caught:
