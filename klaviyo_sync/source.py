@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import pyarrow as pa
-
 from klaviyo_sync.core.column_types import ColumnType, column_types
 from klaviyo_sync.core.dialects import DIALECTS
 from klaviyo_sync.core.errors import about
@@ -17,10 +15,11 @@ from klaviyo_sync.core.query import Column, Query, Relation, just_after, outside
 from klaviyo_sync.core.reading import Rows, newest_rows, notice_all
 from klaviyo_sync.core.recounting import recount
 from klaviyo_sync.core.rivals import Rivals
-from klaviyo_sync.core.survey import Survey, surveyed_columns
+from klaviyo_sync.core.survey import Survey
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window, reread_from
+from klaviyo_sync.spool import RowSpool
 from klaviyo_sync.warehouses import Warehouse
 
 
@@ -74,15 +73,17 @@ class Source:
     def newest(self, windows: Sequence[Window], rivals: Rivals, tally: Tally, survey: Survey | None = None) -> Iterator[Rows]:
         """The newest row of each profile among the rows of the windows, unless a newer one came after them. Counts as it goes.
 
+        Each row is seen as one statement shows it. The second one begins after the first is read to its end: a row that was changed
+        between the two, out of the windows, is among the later rows too, and supersedes what it was.
+
         Before the first row comes, the `survey` has counted what every window changes at most.
         """
         lower, end, until = self.bounds(windows)
-        first = self.warehouse.batches(self.surveying_query(lower, until) if survey else self.noticed_query(lower, until))
-        plan = notice_all(first, self.plan, rivals, survey, windows)
-        rows = self.warehouse.batches(self.rows_query(lower, end))
-        yield from newest_rows(
-            rows, lambda: self.warehouse.batches(self.later_query(end, until)), plan, rivals, tally, overlap=self.sync.overlap
-        )
+        with RowSpool() as rows, RowSpool() as later:
+            plan = notice_all(rows.writing(self.warehouse.batches(self.rows_query(lower, end))), self.plan, rivals, survey, windows)
+            plan = notice_all(later.writing(self.warehouse.batches(self.later_query(end, until))), plan, rivals)
+            rivals.all_noticed()
+            yield from newest_rows(rows, later, plan, rivals, tally, overlap=self.sync.overlap)
 
     def bounds(self, windows: Sequence[Window]) -> tuple[datetime | None, datetime, datetime]:
         """From when on the rows of the windows are read, up to when, and up to when those that may supersede them."""
@@ -102,34 +103,18 @@ class Source:
         """How many bytes a run of the windows reads at most; None where the warehouse cannot tell. Nothing is read."""
         lower, end, until = self.bounds(windows)
         outside = outside_query(self.sync, self.relation, self.columns, now=self.now)
-        asked = (outside, self.surveying_query(lower, until), self.rows_query(lower, end), self.later_query(end, until))
-        estimates = [self.warehouse.estimate(query) for query in asked]
+        queries = (outside, self.rows_query(lower, end), self.later_query(end, until))
+        estimates = [self.warehouse.estimate(query) for query in queries]
         return None if None in estimates else sum(size for size in estimates if size is not None)
 
     def rows_query(self, lower: datetime | None, upper: datetime) -> Query:
         """The query for the rows that are sent."""
         return window_query(self.sync, self.relation, self.columns, lower=lower, upper=upper, names=self.plan.columns)
 
-    def noticed(self, lower: datetime | None, upper: datetime) -> Iterator[pa.RecordBatch]:
-        """Only the columns of which all rows are looked at before any is sent."""
-        return self.warehouse.batches(self.noticed_query(lower, upper))
-
-    def later_query(self, lower: datetime, upper: datetime) -> Query:
-        """The query for what rows are about and state that were changed after the windows."""
-        return self.narrow_query(lower, upper, tuple(dict.fromkeys((*self.plan.noticed_columns, *self.plan.stating_columns))))
-
-    def noticed_query(self, lower: datetime | None, upper: datetime) -> Query:
-        """Its query."""
-        return self.narrow_query(lower, upper, self.plan.noticed_columns)
-
-    def surveying_query(self, lower: datetime | None, upper: datetime) -> Query:
-        """The query for these columns and those that a survey looks at."""
-        names = dict.fromkeys((*self.plan.noticed_columns, *surveyed_columns(self.plan, self.sync.stop_above)))
-        return self.narrow_query(lower, upper, tuple(names))
-
-    def narrow_query(self, lower: datetime | None, upper: datetime, names: Sequence[str]) -> Query:
-        """The query for some columns of rows that are not sent."""
-        return window_query(self.sync, self.relation, self.columns, lower=lower, upper=upper, names=names, aligned=False)
+    def later_query(self, end: datetime, until: datetime) -> Query:
+        """The query for who the rows are about that were changed after the windows, and what they state."""
+        names = self.plan.noticed_columns
+        return window_query(self.sync, self.relation, self.columns, lower=end, upper=until, names=names, aligned=False)
 
 
 def open_source(sync: Sync, warehouse: Warehouse, now: datetime) -> Source:

@@ -1,8 +1,8 @@
-"""A spool: prepared rows that wait on disk, by window, until it is known whether they may go out."""
+"""Spools: rows that wait on disk, in a private folder, until a run knows enough to go on with them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +12,7 @@ import pyarrow as pa
 from klaviyo_sync.scratch import Scratch
 
 PROFILE = "profile"
+BATCH_BYTES = 16 * 2**20
 
 
 class Spool:
@@ -65,3 +66,47 @@ class Spool:
         if self._folder is None:
             self._folder = self._open.enter_context(Scratch())
         return self._folder / f"{window}.arrow"
+
+
+class RowSpool:
+    """Rows of a warehouse, in the order in which they came. Each iteration reads them from the start, in batches of at most BATCH_BYTES."""
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+        self._path: Path | None = None
+
+    def __enter__(self) -> RowSpool:  # noqa: PYI034 - typing.Self is younger than Python 3.10
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._open.close()
+
+    def writing(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The batches, each written before it is passed on. All have one schema; they can be read once all were passed on."""
+        with ExitStack() as opened:
+            writers: list[pa.ipc.RecordBatchStreamWriter] = []
+
+            def written(batch: pa.RecordBatch) -> pa.RecordBatch:
+                if not writers:
+                    self._path = self._open.enter_context(Scratch()) / "rows.arrow"
+                    file = opened.enter_context(pa.OSFile(str(self._path), "wb"))
+                    writers.append(opened.enter_context(pa.ipc.new_stream(file, batch.schema)))
+                for piece in cut(batch):
+                    writers[0].write_batch(piece)
+                return batch
+
+            # map, not a loop: no name here keeps the last batch alive while the next one is made.
+            yield from map(written, batches)
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        if self._path is None:
+            return
+        # Not memory-mapped: mapped pages count as memory of the process.
+        with pa.OSFile(str(self._path)) as file, pa.ipc.open_stream(file) as batches:
+            yield from batches
+
+
+def cut(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The batch in pieces of about BATCH_BYTES at most, one row at least."""
+    rows = max(batch.num_rows * BATCH_BYTES // max(batch.nbytes, 1), 1)
+    return (batch.slice(start, rows) for start in range(0, batch.num_rows, rows))

@@ -7,13 +7,13 @@ included. A row whose address nobody else has is not here: what it states is all
   timestamp only. Where one of two dates has no zone, the opt-out counts 14 hours later, or the subscribe 14 hours earlier, once.
 - **What outweighs.** A subscribe with a date outweighs the opt-outs of its address that are older. One without a date outweighs none,
   except under `undated: resubscribe`, where it outweighs those of rows with an older `modified_at`. On a tie the opt-out stands.
-- **What is stated in the end.** If any opt-out stands, the address opts out: by the newest that this run may send. Otherwise the newest
-  subscribe with a date counts, else the newest without.
+- **What is stated in the end.** If any opt-out stands, the address opts out, and the newest one counts. Otherwise the newest subscribe
+  with a date does, else the newest without.
 - **Whose subscribes count.** Everybody's who is matched by the address. Of an address that does not match rows (a shared phone number)
   only those of its owner: the row that keeps it, and rows that share an identifier with that row which does match.
 - **How it goes out.** With the row that has the address and goes out, whether or not that row states anything itself. An opt-out from
   another window than that row's, or whose address has no such row, goes out alone, as its own window's. A subscribe never does.
-- **Later rows.** Their statements are compared, and are their own window's to send.
+- **Later rows.** Their statements are compared, and are their own window's to send: where one of them counts, this run sends nothing.
 
 An opt-out of a superseded row also reaches the newest address of the same person, where it is compared with the subscribes of that
 address; the old address stays opted out. Who the same person is:

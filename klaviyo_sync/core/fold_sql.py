@@ -217,7 +217,7 @@ OPT_OUTS = """
     CREATE TEMP TABLE opt_outs AS
     SELECT * FROM (SELECT *, true AS own FROM standing UNION ALL SELECT *, false FROM arrivals)
     QUALIFY row_number() OVER (
-        PARTITION BY n, address ORDER BY window_ >= 0 DESC, since DESC, moment IS NULL DESC, own DESC, place DESC
+        PARTITION BY n, address ORDER BY since DESC, moment IS NULL DESC, own DESC, place DESC
     ) = 1
 """
 

@@ -84,14 +84,15 @@ class Plan:
 
     @property
     def stating_columns(self) -> tuple[str, ...]:
-        """The columns of consent."""
-        return tuple(dict.fromkeys(name for target in self.consents for name in (target.column, target.dated) if name is not None))
+        """The columns that say who a row is about, when it was changed, and what it states about consent."""
+        named = [name for target in self.identifiers for name in (target.column, target.companion)]
+        consent = [name for target in self.consents for name in (target.column, target.dated)]
+        return tuple(dict.fromkeys(name for name in (*named, self.modified_at, *consent) if name is not None))
 
     @property
     def noticed_columns(self) -> tuple[str, ...]:
-        """The columns of which all rows are looked at before any is sent: who a row is about, when it was changed, dates in texts."""
-        named = [name for target in self.identifiers for name in (target.column, target.companion) if name is not None]
-        return tuple(dict.fromkeys([*named, *self.columns_with_written_dates, self.modified_at]))
+        """The columns of which all rows are looked at before any is sent: the stating ones, and dates in texts."""
+        return tuple(dict.fromkeys((*self.stating_columns, *self.columns_with_written_dates)))
 
     @property
     def columns_with_written_dates(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from klaviyo_sync.core.fold import OptOuts, stating
-from klaviyo_sync.core.frames import Mask, arrow, frame_of, frame_with
+from klaviyo_sync.core.frames import Mask, arrow, frame_of, frame_with, table_of
 from klaviyo_sync.core.issue_frames import issue_frame, superseded_issues
 from klaviyo_sync.core.left_out import leave_out, numbers_as_property
 from klaviyo_sync.core.mapping import Mapped, Plan, map_frame, map_identifiers, map_statements
@@ -24,7 +24,7 @@ from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window, reread_from
 
 # Identifying columns are narrow: many rows at a time cost little memory, and save most of what each step costs whatever its size.
-NOTICED_ROWS = 65_536
+NOTICED_ROWS = 32_768
 
 
 class Rows(NamedTuple):
@@ -70,47 +70,52 @@ def window_positions(modified: pa.Array, ends: np.ndarray) -> np.ndarray:
 
 def joined(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
     """The batches, as many together as make that number of rows."""
-    held: list[pa.RecordBatch] = []
+    waiting: list[pa.RecordBatch] = []
     for batch in batches:
-        held.append(batch)
-        if sum(map(len, held)) >= rows:
-            yield pa.Table.from_batches(held).combine_chunks()
-            held = []
-    if held:
-        yield pa.Table.from_batches(held).combine_chunks()
+        waiting.append(batch)
+        if sum(map(len, waiting)) >= rows:
+            yield pa.Table.from_batches(waiting).combine_chunks()
+            waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting).combine_chunks()
+
+
+def narrowed(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+    """A copy of some columns of a batch, which keeps nothing of the batch itself alive."""
+    columns = (batch.column(name) for name in names)
+    return pa.RecordBatch.from_arrays([pa.concat_arrays([cells, cells.slice(0, 0)]) for cells in columns], names=list(names))
 
 
 def notice_all(
     batches: Iterable[pa.RecordBatch], plan: Plan, rivals: Rivals, survey: Survey | None = None, windows: Sequence[Window] = ()
 ) -> Plan:
-    """The plan with what all rows show together, given the noticed columns of all rows changed since the run's windows began.
+    """The plan with what all these rows show together, once the rivals took note of each of them. A `survey` counts those of the windows.
 
-    Lets the rivals take note of every row. A `survey` of the windows counts them as well; the columns that it looks at are then there too.
+    The batches have the plan's noticed columns at least.
     """
     ends = edges(windows, plan)
-    for table in joined(batches, NOTICED_ROWS):
+    for table in joined((narrowed(batch, plan.noticed_columns) for batch in batches), NOTICED_ROWS):
         frame = frame_of(table)
         identifiers = map_identifiers(frame, plan)
         rivals.notice(identifiers)
         if survey is not None:
             survey.notice(frame, identifiers, window_positions(arrow(frame[plan.modified_at]), ends), plan)
         plan = plan.noticing(frame)
-    rivals.all_noticed()
     return plan
 
 
 def newest_rows(
     batches: Iterable[pa.RecordBatch],
-    later: Callable[[], Iterable[pa.RecordBatch]],
+    later: Iterable[pa.RecordBatch],
     plan: Plan,
     rivals: Rivals,
     tally: Tally,
     *,
     overlap: timedelta = timedelta(0),
 ) -> Iterator[Rows]:
-    """The rows to send. Rows without a rival go at once; the others are held until all are read.
+    """The rows to send, given that the rivals took note of all. Rows without a rival go at once; the others are held until all are read.
 
-    `batches` hold the rows of the windows, `later` opens the identifying columns of those changed after them. Counts what was read and
+    `batches` hold the rows of the windows, `later` the plan's noticed columns of those changed after them. Counts what was read and
     what is superseded. Rows from before the first window are the first one's: it reaches back, by its `overlap` or to the beginning.
     """
     ends, cuts = edges(tally.windows, plan), last_read(tally.windows, plan, overlap)
@@ -130,11 +135,8 @@ def newest_rows(
     yield from map(read, batches)
     if rivals.waiting:
         rivals.flush()
-        for batch in later():
-            frame = frame_of(batch)
-            identifiers = map_identifiers(frame, plan)
-            stated = map_statements(frame, {path: arrow(identifiers[path]) for path in identifiers.columns}, plan)
-            rivals.add(frame, identifiers, np.full(len(frame), LATER), rivals.contested(identifiers), stated)
+        for table in joined(later, NOTICED_ROWS):
+            add_later(frame_of(table), plan, rivals)
         rivals.rank()
         for merged in rivals.merged():
             yield merged_rows(merged, plan)
@@ -148,6 +150,17 @@ def newest_rows(
         tally.add_counts("superseded", rivals.superseded)
         tally.add_asides(rivals.asides)
         rivals.drop()
+
+
+def add_later(frame: pd.DataFrame, plan: Plan, rivals: Rivals) -> None:
+    """Adds the contested ones of some rows that were changed after the windows, with what they state."""
+    contested = rivals.contested(map_identifiers(frame, plan))
+    if not contested.any():
+        return
+    some = frame_of(table_of(frame).filter(pa.array(contested)))
+    identifiers = map_identifiers(some, plan)
+    statements = map_statements(some, {path: arrow(identifiers[path]) for path in identifiers.columns}, plan)
+    rivals.add(some, identifiers, np.full(len(some), LATER), np.ones(len(some), dtype=bool), statements)
 
 
 def merged_rows(merged: Merged, plan: Plan) -> Rows:

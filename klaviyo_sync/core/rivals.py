@@ -9,7 +9,7 @@ until all are there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 import duckdb
@@ -133,21 +133,31 @@ class Rivals:
         """Hands the rows that were kept last to DuckDB, many at once."""
         if not self.pending:
             return
-        self.connection.register("incoming", pa.concat_tables(self.pending))
-        self.connection.execute(
-            "INSERT INTO rivals BY NAME SELECT * FROM incoming" if self.stored else "CREATE TEMP TABLE rivals AS SELECT * FROM incoming"
-        )
+        rows = pa.concat_tables(self.pending)
+        self.connection.register("incoming", rows)
+        incoming = f"SELECT *, {self.content(rows.column_names)} AS content FROM incoming"  # noqa: S608 - our own names
+        self.connection.execute(f"INSERT INTO rivals BY NAME {incoming}" if self.stored else f"CREATE TEMP TABLE rivals AS {incoming}")
         self.connection.unregister("incoming")
         self.pending, self.stored = [], True
+
+    def content(self, columns: Collection[str]) -> str:
+        """SQL for what orders rows of equal modified_at, given the columns that there are: a hash of the row's cells, alike in every run.
+
+        First those that say who the row is about and what it states, which are there of later rows, too; then all of them. Rows of equal
+        modified_at are all of the windows or all later, so that no order depends on which cells were read.
+        """
+        stating = [self.cell(name) for name in self.plan.stating_columns]
+        every = [cell for cell in self.cells.values() if cell in columns]
+        return " || ".join(f"md5(row({', '.join(cells)})::VARCHAR)" for cells in (stating, every))
 
     def rank(self) -> None:
         """Decides which rows go out, and with what statements, once all were added. Fills `superseded` and `asides`."""
         self.flush()
-        self.connection.execute(self.matching.ranking(self.cell(self.plan.modified_at), self.content))
+        self.connection.execute(self.matching.ranking(self.cell(self.plan.modified_at), "content"))
         counts = "SELECT window_, count(*) FROM ranked WHERE NOT newest AND window_ <> ? GROUP BY ALL"
         self.superseded = dict(self.connection.execute(counts, [LATER]).fetchall())
         if self.plan.consents:
-            order = (f"rivals.{self.cell(self.plan.modified_at)}", self.content)
+            order = (f"rivals.{self.cell(self.plan.modified_at)}", "rivals.content")
             self.fold = Fold(self.connection, self.plan, self.matching, order)
             self.asides = self.fold.compute()
 
@@ -184,11 +194,6 @@ class Rivals:
         if self.fold:
             self.fold.drop()
         self.connection.execute("DROP TABLE IF EXISTS rivals; DROP TABLE IF EXISTS ranked")
-
-    @property
-    def content(self) -> str:
-        """SQL for what orders rows of equal modified_at: what the warehouse holds of them, and nothing of this run's."""
-        return f"md5(row({', '.join(self.cells.values())})::VARCHAR)"
 
 
 def windows_of(batch: pa.RecordBatch) -> np.ndarray:

@@ -21,12 +21,6 @@ from klaviyo_sync.core.tolerance import StopAbove
 NO_MEANING = len(MEANINGS)
 
 
-def surveyed_columns(plan: Plan, limits: StopAbove) -> tuple[str, ...]:
-    """The consent columns that a survey has to see, given the limits."""
-    columns = (target.column or (target.dated if limits.subscribes else None) for target in surveyed(plan, limits))
-    return tuple(dict.fromkeys(column for column in columns if column is not None))
-
-
 def surveyed(plan: Plan, limits: StopAbove) -> tuple[ConsentTarget, ...]:
     """The channels whose statements are limited. A channel without words can only subscribe."""
     if limits.subscribes is None and limits.unsubscribes is None:

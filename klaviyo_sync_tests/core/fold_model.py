@@ -151,7 +151,7 @@ class Model:
             if row.window >= 0 and not row.newest and self.new_address(row, kind) == address and self.stands_at(address, row, channel)
         ]
         if found:
-            best = max(found, key=lambda one: (one.window >= 0, self.since(one.row, channel), one.at is None, one.own, one.row.place))
+            best = max(found, key=lambda one: (self.since(one.row, channel), one.at is None, one.own, one.row.place))
             return best, True
         joining = [row for row in stating if row.said[channel].joins and self.counts(row, channel) and getattr(row, kind) == address]
         dated = [row for row in joining if row.said[channel].at]

@@ -145,7 +145,9 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         yield opened
 
 
-def folded(connection: duckdb.DuckDBPyConnection, given_rows: Sequence[Given], used: Plan, cuts: Sequence[int] = ()) -> tuple[Folded, list[Row]]:
+def folded(
+    connection: duckdb.DuckDBPyConnection, given_rows: Sequence[Given], used: Plan, cuts: Sequence[int] = ()
+) -> tuple[Folded, list[Row]]:
     """What the fold makes of the rows, read in pieces; and the rows as the model has them, with their places."""
     rivals = Rivals(connection.cursor(), used)
     try:
@@ -165,7 +167,9 @@ def compared(rivals: Rivals, given_rows: Sequence[Given], used: Plan, cuts: Sequ
         identifiers = map_identifiers(frame, used)
         stated = map_statements(frame, {path: arrow(identifiers[path]) for path in identifiers.columns}, used)
         windows = np.array([rows[number].window for number in piece])
-        identified = np.array([rows[number].place == 0 and any((rows[number].ext, rows[number].mail, rows[number].phone)) for number in piece])
+        identified = np.array(
+            [rows[number].place == 0 and any((rows[number].ext, rows[number].mail, rows[number].phone)) for number in piece]
+        )
         rivals.add(frame, identifiers, windows, identified, stated)
     if not rivals.waiting:
         return result, []

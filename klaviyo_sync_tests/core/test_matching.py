@@ -109,9 +109,11 @@ def run(connection: duckdb.DuckDBPyConnection, plan: Plan, rows: Sequence[Person
     inside = [number for number, row in enumerate(rows) if row.moment < INSIDE]
     later = [number for number, row in enumerate(rows) if row.moment >= INSIDE]
     tally, rivals = Tally(WINDOWS), Rivals(connection.cursor(), plan)
-    plan = notice_all([batch(rows, inside), batch(rows, later)], plan, rivals)
+    for some in (inside, later):
+        plan = notice_all([batch(rows, some)], plan, rivals)
+    rivals.all_noticed()
     became = Became({}, {}, set(), [])
-    for part in newest_rows([batch(rows, inside)], lambda: [batch(rows, later)], plan, rivals, tally):
+    for part in newest_rows([batch(rows, inside)], [batch(rows, later)], plan, rivals, tally):
         numbers = part.frame["number"].to_numpy()
         assert (part.windows == part.frame["changed"].dt.hour.to_numpy()).all()
         for row, code in zip(part.mapped.issues["row"].tolist(), part.mapped.issues["code"].tolist(), strict=True):

@@ -97,7 +97,8 @@ def test_the_order_of_reading_does_not_matter(connection: duckdb.DuckDBPyConnect
     for some in (inside, shuffled):
         rivals = Rivals(connection.cursor(), PLAN)
         notice_all(batches(some, 7), PLAN, rivals)
-        found = newest_rows(batches(some, 7), list, PLAN, rivals, Tally(WINDOWS))
+        rivals.all_noticed()
+        found = newest_rows(batches(some, 7), [], PLAN, rivals, Tally(WINDOWS))
         results.append(sorted(n for part in found for n in part.frame["number"].to_numpy()[~part.held].tolist()))
     assert results[0] == results[1]
 
