@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from klaviyo_sync.core.consent import Statements
+from klaviyo_sync.core.fold import Aside, Fold, OptOuts, statement_columns
 from klaviyo_sync.core.frames import Mask, arrow, frame_with, table_of, true_at
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.mapping import Plan
@@ -32,11 +33,15 @@ BATCH_ROWS = 16_384
 
 
 class Newest(NamedTuple):
-    """Rows that go out, as they came, the position of each one's window, and by identifier those that go out without it."""
+    """Rows that go out, as they came, the position of each one's window, and by identifier those that go out without it.
+
+    `statements` are those that go out with them, whoever's row they are from.
+    """
 
     frame: pd.DataFrame
     windows: np.ndarray
     without: dict[str, Mask]
+    statements: Mapping[Channel, Statements]
 
 
 class Merged(NamedTuple):
@@ -62,6 +67,8 @@ class Rivals:
         self.pending: list[pa.Table] = []
         self.waiting = self.stored = False
         self.superseded: dict[int, int] = {}
+        self.fold: Fold | None = None
+        self.asides: list[Aside] = []
 
     def identities(self, profiles: pd.DataFrame) -> pa.Table:
         """The cleaned identifiers of each row, in the form in which two rows of one profile are equal."""
@@ -102,15 +109,17 @@ class Rivals:
         profiles: pd.DataFrame,
         windows: np.ndarray,
         contested: Mask,
-        statements: Mapping[Channel, Statements],  # noqa: ARG002 - opt-outs of superseded rows are told by them
+        statements: Mapping[Channel, Statements],
     ) -> None:
-        """Keeps the contested ones of some rows: their cells as they came, their identifiers, and the position of each one's window."""
+        """Keeps the contested ones of some rows: their cells as they came, their identifiers, what they state, and each one's window."""
         if not contested.any():
             return
         rows = table_of(frame)
         rows = rows.rename_columns([self.cell(name) for name in rows.column_names]).append_column(WINDOW, pa.array(windows, pa.int32()))
         for key, cells in zip(self.keys, self.identities(profiles).columns, strict=True):
             rows = rows.append_column(key, cells)
+        for name, cells in statement_columns(statements, frame, profiles, self.plan).items():
+            rows = rows.append_column(name, cells)
         self.pending.append(rows.take(np.flatnonzero(contested)))
         self.waiting = True
         if sum(map(len, self.pending)) >= BATCH_ROWS:
@@ -142,20 +151,27 @@ class Rivals:
         return " || ".join(f"md5(row({', '.join(cells)})::VARCHAR)" for cells in (stating, every))
 
     def rank(self) -> None:
-        """Decides which rows go out, once all were added. Fills `superseded`."""
+        """Decides which rows go out, and with what statements, once all were added. Fills `superseded` and `asides`."""
         self.flush()
         self.connection.execute(self.matching.ranking(self.cell(self.plan.modified_at), "content"))
         counts = "SELECT window_, count(*) FROM ranked WHERE NOT newest AND window_ <> ? GROUP BY ALL"
         self.superseded = dict(self.connection.execute(counts, [LATER]).fetchall())
+        if self.plan.consents:
+            order = (f"rivals.{self.cell(self.plan.modified_at)}", "rivals.content")
+            self.fold = Fold(self.connection, self.plan, self.matching, order)
+            self.asides = self.fold.compute()
 
     def newest(self) -> Iterator[Newest]:
         """The rows to send, some thousands at a time."""
         keeps = {path: KEEPS.format(self.matching.number(path)) for path in self.matching.sharing}
-        columns = ", ".join(["rivals.*", *keeps.values()])
-        wanted = f"SELECT {columns} FROM rivals JOIN ranked ON rivals.rowid = ranked.row_ WHERE newest AND ranked.window_ <> $later"  # noqa: S608
+        stated = self.fold.net_columns if self.fold else ()
+        columns = ", ".join([f"rivals.{name}" for name in (WINDOW, *self.cells.values())] + [*keeps.values(), *stated])
+        folded = " LEFT JOIN net USING (row_)" if self.fold else ""
+        joined = f"rivals JOIN ranked ON rivals.rowid = ranked.row_{folded}"
+        wanted = f"SELECT {columns} FROM {joined} WHERE newest AND ranked.window_ <> $later"  # noqa: S608
         for batch in self.connection.sql(wanted, params={"later": LATER}).to_arrow_reader(BATCH_ROWS):
             without = {path: true_at(pc.invert(batch.column(kept))) for path, kept in keeps.items()}
-            yield Newest(self.frame(batch), windows_of(batch), without)
+            yield Newest(self.frame(batch), windows_of(batch), without, self.fold.statements(batch) if self.fold else {})
 
     def merged(self) -> Iterator[Merged]:
         """The superseded rows with a strong identifier that no row has which goes out."""
@@ -169,8 +185,14 @@ class Rivals:
         """The rows of a batch as the warehouse gave them."""
         return frame_with({name: batch.column(cell) for name, cell in self.cells.items()})
 
+    def opt_outs(self) -> Iterator[OptOuts]:
+        """The opt-outs that go out without a row, as `Fold.opt_outs` has them."""
+        return self.fold.opt_outs() if self.fold else iter(())
+
     def drop(self) -> None:
         """Lets go of all rows."""
+        if self.fold:
+            self.fold.drop()
         self.connection.execute("DROP TABLE IF EXISTS rivals; DROP TABLE IF EXISTS ranked")
 
 
