@@ -171,7 +171,7 @@ class Klaviyo:
         """
         answer = self.request(request, stop)
         if isinstance(answer, Rejection):
-            raise Unavailable(f"Klaviyo has no page to read at {request.endpoint}: {answer.safe}.")
+            raise Unavailable(f"Klaviyo has no page to read at {request.endpoint}: {answer.heading}.")
         yield answer
         yield from self._following(request.endpoint, answer, stop)
 
@@ -197,7 +197,7 @@ class Klaviyo:
             been.add(address)
             following = self.request(Request(endpoint, address=address), stop)
             if isinstance(following, Rejection):
-                raise Unavailable(f"Klaviyo has no page to read at {endpoint}: {following.safe}.")
+                raise Unavailable(f"Klaviyo has no page to read at {endpoint}: {following.heading}.")
             yield following
             answer = following
 

@@ -48,7 +48,7 @@ def join_list(klaviyo: Klaviyo, list_id: str, people: Mapping[str, Place], stop:
         if isinstance(answer, Answer):
             continue
         if answer.status == NOT_FOUND and not any(ABOUT_A_PROFILE.match(error.pointer) for error in answer.errors):
-            raise Refused(f"Klaviyo refused members of list {list_id}: {answer.safe}. Check that the list still exists.")
+            raise Refused(f"Klaviyo refused members of list {list_id}: {answer.heading}. Check that the list still exists.")
         if len(part) == 1:
             left_out.append(people[part[0]])
         else:
