@@ -175,6 +175,11 @@ class Ledger:
         if reason is not None and fate != "already":
             self._reasons[row, channel] = reason
 
+    def fate(self, row: int, channel: Channel) -> ConsentFate | None:
+        """What became of one statement, None as long as that is open."""
+        settled = int(self._fates[row, self._place[channel]])
+        return None if settled == UNSTATED else CONSENT_FATES[settled]
+
     def outcome(self) -> ConsentOutcome:
         """All of it."""
         undated, not_joined = frozenset(self.undated), frozenset(self.not_joined)

@@ -24,6 +24,7 @@ from klaviyo_sync.core.consent_result import (
     Ledger,
     dated_column,
     done_before,
+    opts_out,
     stated_column,
     zoneless_column,
 )
@@ -32,6 +33,7 @@ from klaviyo_sync.core.prepared import WINDOW
 from klaviyo_sync.core.result import FATES, Fate, Outcome, Reason
 from klaviyo_sync.core.sync import CHANNELS, Channel, Consent
 from klaviyo_sync.klaviyo.client import Klaviyo
+from klaviyo_sync.klaviyo.list_members import join_list
 from klaviyo_sync.klaviyo.statuses import IDENTIFIERS, Key, Statuses, as_given, key_of, keys_of, patiently
 from klaviyo_sync.klaviyo.subscriptions import DATED_SUBSCRIBES, SUBSCRIBES, UNSUBSCRIBES, Ask, Calls
 
@@ -121,7 +123,26 @@ def send_consent(
     calls.send(UNSUBSCRIBES, plan.unsubscribes)
     calls.send(DATED_SUBSCRIBES, plan.dated)
     calls.send(SUBSCRIBES, plan.undated)
+    if consent.list_id is not None:
+        left_out, requests = join_list(klaviyo, consent.list_id, joining(stating, ledger, statuses), stop)
+        ledger.not_joined.update(left_out)
+        ledger.requests += requests
     return ledger.outcome()
+
+
+def joining(stating: Collection[Person], ledger: Ledger, statuses: Statuses) -> dict[str, tuple[int, Channel]]:
+    """Who is subscribed already and joins the list, by Klaviyo id. Whoever opts out of a channel joins none."""
+    found: dict[str, tuple[int, Channel]] = {}
+    leaving = set(np.flatnonzero(opts_out(ledger.rows)).tolist())
+    for person in stating:
+        if person.row in leaving:
+            continue
+        for channel in person.statements:
+            if ledger.fate(person.row, channel) == "already":
+                for id_, shown in statuses.people.get(key_of(channel, person.identifiers), {}).items():
+                    if shown.presents[channel].status == "SUBSCRIBED":
+                        found[id_] = person.row, channel
+    return found
 
 
 def settled_before(person: Person, done: Mapping[Channel, Done], fate: Fate, ledger: Ledger) -> Person:

@@ -53,6 +53,8 @@ PROFILES = Endpoint("GET", "/api/profiles", L, "profiles:read", "many")
 SUBSCRIBE = Endpoint("POST", "/api/profile-subscription-bulk-create-jobs", L, "lists:write profiles:write subscriptions:write", "nothing")
 UNSUBSCRIBE = Endpoint("POST", "/api/profile-subscription-bulk-delete-jobs", L, "lists:write profiles:write subscriptions:write", "nothing")
 
+LIST_MEMBERS = Endpoint("POST", "/api/lists/{id}/relationships/profiles", M, "lists:write profiles:write", "nothing")
+
 
 @dataclass(frozen=True)
 class Limits:

@@ -22,7 +22,7 @@ MOST_NAMED = 5
 class Open(NamedTuple):
     """How many opt-outs of a window are open, and its span."""
 
-    count: int
+    opt_outs: int
     span: Span
 
 
@@ -36,7 +36,7 @@ def open_opt_outs(instance: dg.DagsterInstance, key: dg.AssetKey, current: Seque
     if last is not None:
         evaluation, stored_at = last
         held: Any = evaluation.metadata[LISTED].value
-        listed: dict[str, Open] = {name: Open(count, Span(start, end)) for name, count, start, end in held}
+        listed: dict[str, Open] = {name: Open(opt_outs, Span(start, end)) for name, opt_outs, start, end in held}
         further = {name: one for name, one in listed.items() if name not in seen}
         newer = Coverage(one.own_span for one in seen.values())
         run_since = {name for name, one in latest(instance, key, list(further)).items() if one.record.timestamp > stored_at}
@@ -47,10 +47,10 @@ def open_opt_outs(instance: dg.DagsterInstance, key: dg.AssetKey, current: Seque
 def words(opened: Mapping[str, Open]) -> str:
     """How many opt-outs are open, in which windows, and what to do."""
     named = ", ".join(list(opened)[:MOST_NAMED]) + (f" and {len(opened) - MOST_NAMED} more" if len(opened) > MOST_NAMED else "")
-    total = counted(sum(one.count for one in opened.values()), "opt-out")
+    total = counted(sum(one.opt_outs for one in opened.values()), "opt-out")
     return f"{total} not carried out by Klaviyo, in {named}: unsubscribe these people in Klaviyo by hand, then run these windows again"
 
 
 def metadata(opened: Mapping[str, Open]) -> dict[str, dg.MetadataValue]:
     """The windows with open opt-outs: key, number, start and end; nothing where there are none."""
-    return {LISTED: dg.MetadataValue.json([[name, one.count, *one.span] for name, one in opened.items()])} if opened else {}
+    return {LISTED: dg.MetadataValue.json([[name, one.opt_outs, *one.span] for name, one in opened.items()])} if opened else {}

@@ -65,7 +65,7 @@ def test_it_does_not_age_out(bench_of: Callable[..., Bench], imports: Imports) -
     bench.run(FIRST)
     bench.run(SECOND)
     further_back = open_opt_outs(bench.instance, KEY, [], {})
-    assert [(name, one.count) for name, one in further_back.items()] == [(FIRST, 1)]
+    assert [(name, one.opt_outs) for name, one in further_back.items()] == [(FIRST, 1)]
     imports.results.clear()
     bench.run(FIRST)
     assert open_opt_outs(bench.instance, KEY, [], {}) == {}

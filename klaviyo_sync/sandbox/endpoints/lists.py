@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from klaviyo_sync.sandbox.answers import Answer, document, not_found, stamp
+from klaviyo_sync.sandbox.answers import Answer, document, not_found, refusal, stamp
 from klaviyo_sync.sandbox.endpoints.profiles import MATCHING, matching, render_profile
-from klaviyo_sync.sandbox.limits import XS, L
+from klaviyo_sync.sandbox.limits import XS, L, M
+from klaviyo_sync.sandbox.profiles import UnknownProfileError
 from klaviyo_sync.sandbox.query import Paging, conditions, order, paged, sparse
 from klaviyo_sync.sandbox.request import Request
 from klaviyo_sync.sandbox.routes import Route
@@ -80,6 +81,34 @@ def get_list_profiles(sandbox: Sandbox, request: Request) -> Answer:
     return paged(request, numbers, render, Paging())
 
 
+MOST_MEMBERS = 1_000
+
+
+def add_list_profiles(sandbox: Sandbox, request: Request) -> Answer:
+    """204 once the profiles are members of the list; all or none of them. It changes nobody's consent.
+
+    https://developers.klaviyo.com/en/reference/add_profiles_to_list. Its 400 and 404 are our reading.
+    """
+    one = find_list(sandbox, request)
+    body = request.json()
+    sent = body.get("data") if isinstance(body, dict) else None
+    if not isinstance(sent, list) or not sent:
+        raise refusal("invalid", "'data' must be a list of profiles.", "/data")
+    if len(sent) > MOST_MEMBERS:
+        raise refusal("invalid", f"At most {MOST_MEMBERS} profiles are accepted.", "/data")
+    numbers = []
+    for position, named in enumerate(sent):
+        if not isinstance(named, dict) or named.get("type") != "profile" or not isinstance(named.get("id"), str):
+            raise refusal("invalid", "A profile is named by its type and id.", f"/data/{position}")
+        try:
+            numbers.append(sandbox.profiles.number(named["id"]))
+        except UnknownProfileError:
+            raise refusal("invalid", f"A profile with id {named['id']} does not exist.", f"/data/{position}/id") from None
+    for number in numbers:
+        one.members.setdefault(number, sandbox.now())
+    return Answer(204)
+
+
 _PAGES = frozenset(("page[size]", "page[cursor]", "filter", "sort"))
 _READ = frozenset(("lists:read",))
 
@@ -103,5 +132,13 @@ ROUTES = (
         L,
         _READ | {"profiles:read"},
         _PAGES | {"fields[profile]", "additional-fields[profile]"},
+    ),
+    Route(
+        "POST",
+        "/api/lists/{id}/relationships/profiles",
+        "add_profiles_to_list",
+        add_list_profiles,
+        M,
+        frozenset(("lists:write", "profiles:write")),
     ),
 )
