@@ -25,6 +25,12 @@ CODES: dict[str, Code] = {
         Code("profile_too_large", "row", "The profile is larger than 100,000 bytes.", "Map fewer or shorter columns for this row."),
         Code("refused", "row", "Klaviyo refused the profile before importing anything.", "Correct the cell that the message names."),
         Code("import_failed", "row", "Klaviyo's import job could not write the profile.", "Correct what the message names."),
+        Code(
+            "refused_cell",
+            "cell",
+            "Klaviyo refused this cell; the profile was sent again without it.",
+            "Correct the cell; the message has Klaviyo's words.",
+        ),
         Code("outcome_unknown", "row", "Nothing proves that the profile was imported.", "Nothing: the window is asked for again."),
         Code("clear_refused", "cell", "Klaviyo did not clear the fields whose cells are NULL.", "Correct what the message names."),
         Code("clear_without_profile", "cell", "The profile itself was not imported.", "Correct what is said about the row."),

@@ -10,6 +10,7 @@ import orjson
 import pandas as pd
 import pyarrow as pa
 
+from klaviyo_sync.core.attributes import PROPERTY
 from klaviyo_sync.core.clear_counts import CLEAR_FATES
 from klaviyo_sync.core.clear_result import ClearOutcome
 from klaviyo_sync.core.clearing import clearing_fields
@@ -82,11 +83,16 @@ def issue_lines(rows: Rows, issues: pd.DataFrame, rejected: np.ndarray, plan: Pl
 
 
 def outcome_lines(outcome: Outcome, sync: Sync) -> Iterator[Line]:
-    """A line per row of a batch that did not arrive."""
+    """A line per row of a batch that did not arrive, and a line per cell that Klaviyo refused of those that did."""
     columns = {path: field.column for path, field in sync.profile.items()}
+    columns |= {PROPERTY + name: field.column for name, field in sync.properties.items()}
     for row, reason in sorted(outcome.reasons.items()):
         attribute = reason.attribute or ""
         yield line_of(outcome.rows, row, columns.get(attribute, attribute), reason, FATES[outcome.fates[row]])
+    for row, cells in sorted(outcome.without.items()):
+        for reason in cells:
+            attribute = reason.attribute or ""
+            yield line_of(outcome.rows, row, columns.get(attribute, attribute), reason, OUTCOMES["cell"])
 
 
 def consent_lines(outcome: ConsentOutcome, sync: Sync) -> Iterator[Line]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from klaviyo_sync.core.attributes import IDENTIFIERS
 from klaviyo_sync.core.clear_counts import ClearCounts
 from klaviyo_sync.core.consent_counts import ConsentCounts, added
 from klaviyo_sync.core.issues import CODES
@@ -33,7 +34,8 @@ class Outcome:
     """What became of one batch, or of a part of it.
 
     `fates[i]` is the position in FATES of what happened to row i of `rows` (the batch's rows); `reasons` has an
-    entry for every row that was not imported. `jobs` are the import jobs that ran, `requests` and `bytes` what was sent.
+    entry for every row that was not imported, `without` one for every row that was imported without cells that Klaviyo refused: a reason
+    for each. `jobs` are the import jobs that ran, `requests` and `bytes` what was sent.
     """
 
     rows: pa.Table
@@ -42,6 +44,11 @@ class Outcome:
     jobs: tuple[str, ...] = ()
     requests: int = 0
     bytes: int = 0
+    without: Mapping[int, tuple[Reason, ...]] = field(default_factory=dict)
+
+    def left_out(self, row: int) -> frozenset[str]:
+        """The identifiers that a row was imported without."""
+        return frozenset(reason.attribute for reason in self.without.get(row, ()) if reason.attribute in IDENTIFIERS)
 
 
 class IssueKind(NamedTuple):

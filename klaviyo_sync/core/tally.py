@@ -165,6 +165,8 @@ class Tally:
             self.requests[present[0]] += outcome.requests
         for row, reason in outcome.reasons.items():
             self.issues[windows[row]][IssueKind(reason.attribute or "", reason.code)] += 1
+        for row, cells in outcome.without.items():
+            self.issues[windows[row]].update(IssueKind(reason.attribute or "", reason.code) for reason in cells)
 
     def add_consent(self, outcome: ConsentOutcome) -> None:
         """Counts what became of a batch's statements; its requests count for the first of the windows that had rows in it."""

@@ -15,12 +15,16 @@ import numpy as np
 import pyarrow as pa
 
 from klaviyo_sync.core.attributes import IDENTIFIERS
+from klaviyo_sync.core.refused_cells import RefusedCell
 from klaviyo_sync.core.result import FATES, Fate, Outcome, Reason
 from klaviyo_sync.klaviyo.answers import ApiError, Json, mapping, redact
 
 PLACE = re.compile(r"/profiles/data/(\d{1,9})(?=/|$)")
 LONGEST_REASON = 1_000
 COUNTS = ("total_count", "completed_count", "failed_count")
+UNFIT = re.compile(r"invalid|malformed|not (a )?valid|format|duplicate|already|taken|conflict|belongs|another profile", re.IGNORECASE)
+TAKEN = (("phone_number", re.compile(r"\bphone", re.IGNORECASE)), ("email", re.compile(r"\be-?mail", re.IGNORECASE)))
+MOST_CELLS = 100
 LEAF = re.compile(r"(?:^|/)attributes/(?!profiles(?:/|$))(.+)$|/(id)$")
 
 
@@ -42,17 +46,35 @@ def reason(code: str, error: ApiError) -> Reason:
     return Reason(code, attribute(error.pointer), (error.detail or error.title)[:LONGEST_REASON])
 
 
+def refused_cell(error: ApiError) -> RefusedCell | None:
+    """The cell that an error names, by its pointer, or by its words when they say that an address or number is taken; None without one."""
+    words = f"{error.code} {error.detail or error.title}"
+    found = LEAF.search(PLACE.split(error.pointer)[-1])
+    pointer = (found[1] or found[2]) if found else None
+    if pointer is None and error.code.startswith("duplicate"):
+        taken = [name for name, pattern in TAKEN if pattern.search(words)]
+        pointer = taken[0] if len(taken) == 1 else None
+    if pointer is None:
+        return None
+    said = f"{error.code}: {error.detail or error.title}"[:LONGEST_REASON]
+    return RefusedCell(pointer, UNFIT.search(words) is not None, said)
+
+
 def whole(rows: pa.Table, fate: Fate, why: Reason) -> Outcome:
     """One fate for all rows, for one reason."""
     return Outcome(rows, np.full(len(rows), FATES.index(fate), np.uint8), dict.fromkeys(range(len(rows)), why))
 
 
 class Attribution:
-    """Gathers the errors of one import job, page by page; holds one reason per row and nothing else of them."""
+    """Gathers the errors of one import job, page by page. Of each row it holds the first reason and the cells that are named.
+
+    `cells` has an entry for every row that failed: for each of its errors the cell, or None when the error names none.
+    """
 
     def __init__(self, rows: pa.Table) -> None:
         self._rows = rows
         self._failed: dict[int, Reason] = {}
+        self.cells: dict[int, list[RefusedCell | None]] = {}
         self._strangers = 0
 
     @cached_property
@@ -75,6 +97,9 @@ class Attribution:
                 self._strangers += 1
             else:
                 self._failed.setdefault(row, reason("import_failed", error))
+                cells = self.cells.setdefault(row, [])
+                if len(cells) < MOST_CELLS:
+                    cells.append(refused_cell(error))
 
     def _row(self, error: ApiError) -> int | None:
         by_place = place(error.pointer, len(self._rows))

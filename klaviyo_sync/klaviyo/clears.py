@@ -76,7 +76,9 @@ class Clears:
         for row, paths in self._ledger.rows().items():
             fate = FATES[outcome.fates[row]]
             if fate == "imported":
-                asks.append(Ask(row, {name: cells[row] for name, cells in named.items() if cells[row] is not None}, paths))
+                left_out = outcome.left_out(row)
+                given = {name: cells[row] for name, cells in named.items() if cells[row] is not None and name not in left_out}
+                asks.append(Ask(row, given, paths))
             else:
                 self._ledger.settle(row, WITHOUT_PROFILE[fate], reason("clear_without_profile"))
         self._needed = who_holds_something(klaviyo, asks, fields, self._ledger)

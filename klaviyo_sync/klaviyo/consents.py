@@ -14,6 +14,7 @@ from threading import Event
 import numpy as np
 import pyarrow as pa
 
+from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER
 from klaviyo_sync.core.consent_counts import ConsentFate
 from klaviyo_sync.core.consent_reasons import CONSENT_CODES
 from klaviyo_sync.core.consent_result import (
@@ -45,7 +46,7 @@ OPT_OUTS_FIRST: tuple[Action, ...] = ("unsubscribe", "skip", "already")
 
 @dataclass(frozen=True)
 class Person:
-    """A row that states something: its identifiers, date of birth and statements.
+    """A row that states something: its identifiers, date of birth and statements. `left_out` are identifiers that its profile lacks.
 
     The opt-outs for the channels in `again` were sent before the import, and are sent once more whatever Klaviyo shows.
     """
@@ -55,6 +56,18 @@ class Person:
     birth: str | None
     statements: Mapping[Channel, Statement]
     again: Collection[Channel] = ()
+    left_out: frozenset[str] = frozenset()
+
+    def apart(self, channels: Mapping[Channel, datetime | None]) -> Iterator[Ask]:
+        """The person in a call about some channels, and in one for each identifier that the profile lacks, which may be another's."""
+        for identifier in (None, *sorted(self.left_out)):
+            own: dict[Channel, datetime | None] = {
+                channel: at
+                for channel, at in channels.items()
+                if (CHANNEL_IDENTIFIER[channel] if CHANNEL_IDENTIFIER[channel] in self.left_out else None) == identifier
+            }
+            if own:
+                yield self.ask(own)
 
     def leaving(self, channels: Collection[Channel] = CHANNELS) -> Person:
         """The person with the opt-outs for these channels alone."""
@@ -108,7 +121,7 @@ def send_consent(
         before: dict[Channel, Done] = {channel: DONE[codes[left.row]] for channel, codes in done.items()}
         person = settled_before(left, before, fate, ledger)
         if fate == "imported":
-            stating.append(person)
+            stating.append(without_lost_subscribes(person, outcome.left_out(person.row), ledger))
             continue
         leaving = person.leaving()
         for channel in person.statements.keys() - leaving.statements.keys():
@@ -159,6 +172,19 @@ def settled_before(person: Person, done: Mapping[Channel, Done], fate: Fate, led
             code = CODES_BEFORE.get(before)
             ledger.settle(person.row, channel, "sent" if before == "again" else before, reason(code) if code else None)
     return replace(person, statements=left, again=again)
+
+
+def without_lost_subscribes(person: Person, left_out: frozenset[str], ledger: Ledger) -> Person:
+    """The person without subscribes for identifiers that the profile was imported without; opt-outs for them go out by themselves."""
+    if not left_out:
+        return person
+    statements: dict[Channel, Statement] = {}
+    for channel, statement in person.statements.items():
+        if CHANNEL_IDENTIFIER[channel] in left_out and statement.meaning == "subscribe":
+            ledger.settle(person.row, channel, "refused", reason("consent_without_address"))
+        else:
+            statements[channel] = statement
+    return replace(person, statements=statements, left_out=left_out)
 
 
 def people(ledger: Ledger) -> Iterator[Person]:
@@ -228,7 +254,7 @@ def plan_person(plan: Plan, person: Person, mode: Mode, statuses: Statuses, ledg
         else:
             ledger.settle(person.row, channel, SETTLED[line.action], reason(line.code) if line.code else None)
     if unsubscribes:
-        plan.unsubscribes.append(person.ask(unsubscribes))
+        plan.unsubscribes.extend(person.apart(unsubscribes))
     if subscribes:
         plan_subscribes(plan, person, subscribes, ledger)
 

@@ -15,11 +15,14 @@ from klaviyo_sync.core.result import Outcome
 from klaviyo_sync.klaviyo.answers import Answer, Json, Rejection
 from klaviyo_sync.klaviyo.client import SLICE_SECONDS, Klaviyo, Request, StoppedError
 from klaviyo_sync.klaviyo.jobs import Patience, listed, looked_up, lost, settled
+from klaviyo_sync.klaviyo.kept_profiles import KeptProfiles
 from klaviyo_sync.klaviyo.limits import IMPORT_PROFILES
 from klaviyo_sync.klaviyo.looks import Looks
+from klaviyo_sync.klaviyo.second_attempts import Pile, Sending, told
 from klaviyo_sync.klaviyo.submission import Job, Submission
 
 READERS = 2
+MOST_WAITING_AGAIN = 2
 LAST_SECONDS = 10.0
 
 
@@ -29,8 +32,9 @@ def import_batches(
     """Yields what became of every row of the batches, each row once, in the order in which it becomes known.
 
     `batches` is read in the calling thread. At most `senders` + 1 batches are held at once, and at most `in_flight` import
-    jobs are open; of an accepted batch only its `rows` are kept. Closing the iterator early ends the threads; a request
-    that is under way is waited for, unless the client was stopped: then all of it ends within LAST_SECONDS.
+    jobs are open; of an accepted batch only its `rows` stay in memory, its profiles lie on disk until its job is done. Profiles of
+    which Klaviyo refused a cell go again without it, once, as many together as one request takes. Closing the iterator early ends the
+    threads; a request that is under way is waited for, unless the client was stopped: then all of it ends within LAST_SECONDS.
 
     Raises:
         Refused: The key, its scopes or the list are not good.
@@ -64,6 +68,9 @@ class _Run:
         self._changed = Condition()
         self._stop = Event()
         self._waiting: deque[Batch] = deque()
+        self._again: deque[Sending] = deque()
+        self._pile = Pile()
+        self._kept = KeptProfiles()
         self._running: list[_Watched] = []
         self._complete: deque[tuple[Job, Json]] = deque()
         self._ids: set[str] = set()
@@ -90,6 +97,7 @@ class _Run:
         until = time.monotonic() + LAST_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
+        self._kept.__exit__(kind, error, trace)
 
     # The caller's side.
 
@@ -118,6 +126,7 @@ class _Run:
         """Whether there are outcomes, or an error; waits for them as long as work is under way. Nothing is offered any more."""
         with self._changed:
             self._all_offered = True
+            self._send_the_pile()
             self._changed.wait_for(lambda: self._error or self._outcomes or not self._open)
             return bool(self._error or self._outcomes)
 
@@ -147,13 +156,13 @@ class _Run:
     def _send(self) -> None:
         while True:
             with self._changed:
-                self._when(lambda: self._waiting)
-                batch = self._waiting.popleft()
+                self._when(lambda: self._again or self._waiting)
+                sending = self._again.popleft() if self._again else Sending(self._waiting.popleft())
                 self._changed.notify_all()
-            self._submit(batch)
-            del batch
+            self._submit(sending)
+            del sending
 
-    def _submit(self, batch: Batch) -> None:
+    def _submit(self, sending: Sending) -> None:
         """Sends one batch. A slot is taken before something is sent, and goes on to the job that comes of it."""
         has_slot = False
 
@@ -166,7 +175,8 @@ class _Run:
                 has_slot = True
             return self._klaviyo.request(Request(IMPORT_PROFILES, body=part.body()), self._stop)
 
-        for made in Submission(post).submit(batch):
+        submission = Submission(post, self._kept.keep, requests=sending.requests, bytes=sending.bytes, earlier=sending.jobs)
+        for made in submission.submit(sending.batch):
             if isinstance(made, Job):
                 has_slot = False
                 self._watch_over(made)
@@ -190,8 +200,9 @@ class _Run:
             self._close(slots=1)
 
     def _report(self, outcome: Outcome) -> None:
+        finished = told(outcome)
         with self._changed:
-            self._outcomes.append(outcome)
+            self._outcomes.append(finished)
             self._changed.notify_all()
 
     def _close(self, slots: int) -> None:
@@ -199,7 +210,27 @@ class _Run:
         with self._changed:
             self._slots += slots
             self._open -= 1
+            self._send_the_pile()
             self._changed.notify_all()
+
+    def _go_again(self, part: Sending) -> None:
+        """Puts profiles on the pile, and sends what does not fit beside them. Waits while enough of that is waiting already."""
+        with self._changed:
+            self._when(lambda: len(self._again) < MOST_WAITING_AGAIN)
+            full = self._pile.add(part)
+            if full is not None:
+                self._offer_again(full)
+
+    def _send_the_pile(self) -> None:
+        """Sends the pile once nothing else is under way; with the condition held."""
+        if self._all_offered and not self._open and len(self._pile):
+            self._offer_again(self._pile.take())
+
+    def _offer_again(self, sending: Sending) -> None:
+        self._again.append(sending)
+        self._open += 1
+        self._unsent += 1
+        self._changed.notify_all()
 
     def _watch(self) -> None:
         looks = Looks(self._patience.pace)
@@ -243,6 +274,8 @@ class _Run:
         with self._changed:
             self._running.remove(one)
         self._report(lost(one.job, why))
+        if one.job.kept is not None:
+            one.job.kept.drop()
         self._close(slots=1)
 
     def _read(self) -> None:
@@ -250,6 +283,15 @@ class _Run:
             with self._changed:
                 self._when(lambda: self._complete)
                 job, state = self._complete.popleft()
-            self._report(settled(self._klaviyo, job, state, self._stop))
-            self._close(slots=1)
-            del job, state
+            outcome, again = settled(self._klaviyo, job, state, self._stop)
+            if len(outcome.rows):
+                self._report(outcome)
+            if job.kept is not None:
+                job.kept.drop()
+            with self._changed:  # before anything waits for those who send, which may need the slot
+                self._slots += 1
+                self._changed.notify_all()
+            if again is not None:
+                self._go_again(again)
+            self._close(slots=0)
+            del job, state, outcome, again

@@ -13,6 +13,7 @@ from itertools import islice
 from threading import Event
 
 from klaviyo_sync.core.errors import Unavailable
+from klaviyo_sync.core.packing import Batch
 from klaviyo_sync.core.result import Outcome, Reason
 from klaviyo_sync.klaviyo.accounts import ListDetails
 from klaviyo_sync.klaviyo.answers import Answer, Json, api_error, attributes, text
@@ -20,6 +21,7 @@ from klaviyo_sync.klaviyo.attribution import Attribution, whole
 from klaviyo_sync.klaviyo.client import Klaviyo, Request
 from klaviyo_sync.klaviyo.limits import IMPORT_ERRORS, IMPORT_JOB, IMPORT_JOBS
 from klaviyo_sync.klaviyo.looks import Pace
+from klaviyo_sync.klaviyo.second_attempts import Sending, divided, replaced, without_refused
 from klaviyo_sync.klaviyo.submission import Job
 
 PAGE = 100
@@ -75,15 +77,29 @@ def looked_up(klaviyo: Klaviyo, job_id: str, stop: Event | None = None) -> Json 
     return attributes(answer.resource) if isinstance(answer, Answer) and answer.resource["id"] == job_id else None
 
 
-def settled(klaviyo: Klaviyo, job: Job, counts: Json, stop: Event | None = None) -> Outcome:
-    """What became of the rows of a complete job: all pages of its errors are read. Unreadable ones leave all rows unknown."""
+def settled(klaviyo: Klaviyo, job: Job, counts: Json, stop: Event | None = None) -> tuple[Outcome, Sending | None]:
+    """What became of the rows of a complete job, and those that go again without the cells that its errors name, if any.
+
+    All pages of its errors are read. Unreadable ones leave all rows unknown.
+    """
     attribution = Attribution(job.rows)
     try:
         for page in error_pages(klaviyo, job, stop):
             attribution.add(api_error(attributes(item)) for item in page.resources)
     except Unavailable as error:
-        return lost(job, f"The errors of the import job could not be read: {error}")
-    return with_job(job, attribution.outcome(counts))
+        return lost(job, f"The errors of the import job could not be read: {error}"), None
+    outcome = with_job(job, attribution.outcome(counts))
+    if not attribution.cells or job.kept is None:
+        return outcome, None
+    texts = job.kept.texts()
+    going = without_refused(texts, job.rows, attribution.cells)
+    if not going:
+        return outcome, None
+    done, rows = divided(outcome, going)
+    again = replaced(Batch(job.envelope, texts.take(list(going)), rows), dict(enumerate(going.values())))
+    if len(done.rows):
+        return done, Sending(again)
+    return done, Sending(again, outcome.jobs, outcome.requests, outcome.bytes)
 
 
 def error_pages(klaviyo: Klaviyo, job: Job, stop: Event | None) -> Iterator[Answer]:
@@ -102,7 +118,7 @@ def lost(job: Job, why: str) -> Outcome:
 
 def with_job(job: Job, outcome: Outcome) -> Outcome:
     """The outcome with the job's id and costs."""
-    return replace(outcome, jobs=(job.id,), requests=job.requests, bytes=job.bytes)
+    return replace(outcome, jobs=(*job.earlier, job.id), requests=job.requests, bytes=job.bytes)
 
 
 def utc_now() -> datetime:

@@ -2,7 +2,8 @@
 
 If one profile is not valid, Klaviyo refuses the whole request and starts no job
 (https://developers.klaviyo.com/en/reference/profiles_api_overview). Whether it then names all bad profiles or only the
-first ones is not documented, so whatever it names is taken out and the rest is sent again.
+first ones is not documented, so whatever it names is taken out and the rest is sent again: cells that it names out of their
+profiles, once for each, and other profiles out of the batch.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from klaviyo_sync.core.compressing import compressed, decompressed
 from klaviyo_sync.core.errors import Refused
 from klaviyo_sync.core.packing import Batch, Envelope
 from klaviyo_sync.core.result import Outcome, Reason
-from klaviyo_sync.klaviyo.answers import Answer, Rejection
-from klaviyo_sync.klaviyo.attribution import place, reason, whole
+from klaviyo_sync.klaviyo.answers import Answer, ApiError, Rejection
+from klaviyo_sync.klaviyo.attribution import place, reason, refused_cell, whole
+from klaviyo_sync.klaviyo.kept_profiles import Kept
+from klaviyo_sync.klaviyo.second_attempts import TAKEN_OUT, marked, replaced, without_refused
 
 TOO_LARGE = 413
 NOT_FOUND = 404
@@ -31,13 +34,17 @@ BLIND_LIMIT = 100
 class Job:
     """An import job that Klaviyo accepted, with the rows of its profiles, and what was sent until it did.
 
-    Many jobs wait for their end at the same time, so that their rows wait `compressed`.
+    `earlier` are import jobs that ran for some of its rows before. `kept` has its profiles, None when none of them can go again. Many jobs
+    wait for their end at the same time, so that their rows wait `compressed`.
     """
 
     id: str
+    envelope: Envelope
     compressed: pa.Buffer
+    kept: Kept | None
     requests: int
     bytes: int
+    earlier: tuple[str, ...] = ()
 
     @cached_property
     def rows(self) -> pa.Table:
@@ -47,17 +54,21 @@ class Job:
 
 @dataclass
 class Submission:
-    """The sending of one batch through `post`. Every answer but 202 takes rows out or halves what is sent next, so it ends.
+    """The sending of one batch through `post`. Every answer but 202 takes rows or cells out or halves what is sent next, so it ends.
+
+    `keep` writes down the profiles of a job; without it, none of them goes again when the job fails them.
 
     A part that is refused round after round is halved as well, so that less and less is sent again. When nothing was
     accepted and many rows in a row were refused alone with no cause named, the fault is not in the rows.
     """
 
     post: Callable[[Batch], Answer | Rejection]
+    keep: Callable[[pa.ChunkedArray], Kept] | None = None
     accepted: bool = False
     blind: int = 0
     requests: int = 0
     bytes: int = 0
+    earlier: tuple[str, ...] = ()
     _refused: list[Outcome] = field(default_factory=list)
 
     def submit(self, batch: Batch) -> Iterator[Job | Outcome]:
@@ -66,7 +77,7 @@ class Submission:
         Raises:
             Refused: The list is gone, or Klaviyo refuses every row and names none.
         """
-        parts = [(batch, 1)]
+        parts = [(marked(batch), 1)]
         while parts:
             part, round_ = parts.pop()
             answer = self.post(part)
@@ -74,28 +85,34 @@ class Submission:
             self.bytes += answer.attempts * part.size
             if isinstance(answer, Answer):
                 self.accepted = True
-                yield Job(answer.resource["id"], compressed(part.rows), *self._spent())
+                kept = self.keep(part.profiles) if self.keep and part.rows.column(TAKEN_OUT).null_count else None
+                yield Job(answer.resource["id"], part.envelope, compressed(part.rows), kept, *self._spent())
             else:
                 parts.extend(self._rest(part, round_, answer))
         if self._refused:
             yield self._all_refused()
 
-    def _spent(self) -> tuple[int, int]:
-        spent = self.requests, self.bytes
+    def _spent(self) -> tuple[int, int, tuple[str, ...]]:
+        spent = self.requests, self.bytes, self.earlier
         self.requests = self.bytes = 0
+        self.earlier = ()
         return spent
 
     def _rest(self, part: Batch, round_: int, answer: Rejection) -> list[tuple[Batch, int]]:
         """What is to be sent after a rejection, each with the number of its round."""
         check_request(part.envelope, answer)
-        named = {
-            row: reason("refused", error)
-            for error in reversed(answer.errors)  # the first error of a row is its reason
-            if answer.status != TOO_LARGE and (row := place(error.pointer, len(part))) is not None
-        }
+        named: dict[int, list[ApiError]] = {}
+        for error in answer.errors if answer.status != TOO_LARGE else ():
+            row = place(error.pointer, len(part))
+            if row is not None:
+                named.setdefault(row, []).append(error)
         if named:
-            self._refuse(part.rows.take(sorted(named)), [named[row] for row in sorted(named)])
-            left = part.without(named)
+            cells = {row: [refused_cell(error) for error in errors] for row, errors in named.items()}
+            again = without_refused(part.profiles, part.rows, cells)
+            gone = sorted(named.keys() - again.keys())
+            if gone:
+                self._refuse(part.rows.take(gone), [reason("refused", named[row][0]) for row in gone])
+            left = replaced(part, again).without(gone)
             if not len(left):
                 return []
             return [(left, round_ + 1)] if round_ < ROUNDS or len(left) == 1 else [(half, 1) for half in left.halves()]
@@ -117,8 +134,8 @@ class Submission:
     def _all_refused(self) -> Outcome:
         rows = pa.concat_tables([outcome.rows for outcome in self._refused])
         reasons = dict(enumerate(why for outcome in self._refused for why in outcome.reasons.values()))
-        requests, size = self._spent()
-        return replace(whole(rows, "refused", reasons[0]), reasons=reasons, requests=requests, bytes=size)
+        requests, size, earlier = self._spent()
+        return replace(whole(rows, "refused", reasons[0]), reasons=reasons, jobs=earlier, requests=requests, bytes=size)
 
 
 def check_request(envelope: Envelope, answer: Rejection) -> None:

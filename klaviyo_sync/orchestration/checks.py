@@ -29,7 +29,9 @@ from klaviyo_sync.orchestration.verdicts import Verdict, counted, days, issue_me
 if TYPE_CHECKING:  # pyarrow and numpy, for a run only
     from klaviyo_sync.core.result import Result
 
-DELIVERY_CODES = frozenset({"refused", "import_failed", "outcome_unknown"}) | {code for code in CODES if code.startswith("clear_")}
+DELIVERY_CODES = frozenset({"refused", "import_failed", "refused_cell", "outcome_unknown"}) | {
+    code for code in CODES if code.startswith("clear_")
+}
 CONSENT_ISSUES = frozenset(CONSENT_CODES) | {code for code in CODES if "consent" in code}
 MAPPING_CODES = frozenset(CODES) - DELIVERY_CODES - CONSENT_ISSUES
 
@@ -109,10 +111,13 @@ def consent(sync: Sync, result: Result) -> Verdict:
 
 
 def delivery(sync: Sync, result: Result) -> Verdict:
-    """Profiles that Klaviyo refused, or that its import job could not write, and NULLs that it did not let clear a field."""
+    """Profiles and cells that Klaviyo refused, or that its import job could not write, and NULLs that it did not let clear a field."""
+    cells = sum(count for kind, count in result.issues.items() if kind.code == "refused_cell")
     uncleared = sum(count for kind, count in result.issues.items() if kind.code == "clear_refused")
     lost = result.refused + result.failed + uncleared
     words = f"Klaviyo refused {counted(result.refused, 'profile')} and failed to write {result.failed:,}, of {counted(result.read, 'row')}."
+    if cells:
+        words += f" It refused {counted(cells, 'cell')}, without which the profiles were imported."
     if result.clears != ClearCounts():
         words += f" Fields whose cells are NULL: {clear_equation(result.clears)}."
     numbers = {
@@ -121,7 +126,7 @@ def delivery(sync: Sync, result: Result) -> Verdict:
         **clear_metadata(result.clears),
     }
     grave = sync.tolerance.failed.exceeded_by(lost, result.read)
-    return Verdict(lost, grave, words, {**numbers, **issue_metadata(only(result.issues, DELIVERY_CODES))})
+    return Verdict(lost + cells, grave, words, {**numbers, **issue_metadata(only(result.issues, DELIVERY_CODES))})
 
 
 def accounting(_sync: Sync, result: Result) -> Verdict:

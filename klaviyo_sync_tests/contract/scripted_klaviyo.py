@@ -180,8 +180,9 @@ def errors(*items: tuple[str | None, str], code: str = "invalid") -> dict[str, A
 
 
 def bad_rows(*positions: int, leaf: str = "email") -> dict[str, Any]:
-    """A 400 that names these rows."""
-    return errors(*((f"/data/attributes/profiles/data/{n}/attributes/{leaf}", "Invalid email address") for n in positions))
+    """A 400 that names these rows, for a reason that no other profile of theirs would mend."""
+    named = ((f"/data/attributes/profiles/data/{n}/attributes/{leaf}", "This person may not be imported.") for n in positions)
+    return errors(*named, code="not_allowed")
 
 
 def import_error(pointer: str | None = "/data", payload: object = None, detail: str = "Could not be written.") -> dict[str, Any]:

@@ -65,7 +65,7 @@ def test_failures_after_refusals_find_their_rows() -> None:
 def test_errors_are_read_even_when_none_is_counted() -> None:
     """A job that counts no failures is asked for its errors all the same."""
     script = Importing(look=lambda _, __, size: complete(size, failed=0))
-    script.pages = lambda _, __: ([import_error("/data/attributes/profiles/data/1/attributes/email")], None)
+    script.pages = lambda _, __: ([import_error("/data/attributes/profiles/data/1")], None)
     assert counted(run(script, batch(3))[0]) == {"imported": 2, "failed": 1}
 
 

@@ -16,7 +16,7 @@ def test_one_bad_row_in_ten_thousand() -> None:
     outcomes, server = run(shop(*people([7_311])), batch(10_000))
     assert counted(outcomes) == {"imported": 9_999, "refused": 1}
     assert fates(outcomes)["row 7311"] == "refused"
-    assert reasons(outcomes) == {Reason("refused", "email", "Invalid email address")}
+    assert reasons(outcomes) == {Reason("refused", "email", "This person may not be imported.")}
     assert len(server.bodies()) == sum(outcome.requests for outcome in outcomes) == 2
 
 
@@ -101,7 +101,7 @@ def test_personal_data_stays_in_reasons() -> None:
     with serving(Importing(judge=lambda _: Says(400, said))) as server, quick(server.url) as (klaviyo, _), pytest.raises(Refused) as raised:
         list(import_batches(klaviyo, [batch(3, list_id="Y6nRLr")]))
     assert "ada@" not in str(raised.value)
-    row = errors(("/data/attributes/profiles/data/0/attributes/email", "ada@shop.example is no address."))
+    row = errors(("/data/attributes/profiles/data/0/attributes/email", "ada@shop.example is no address."), code="not_allowed")
     outcomes, _ = run(Importing(judge=lambda profiles: Says(400, row) if len(profiles) == 3 else None), batch(3))
     assert reasons(outcomes) == {Reason("refused", "email", "ada@shop.example is no address.")}
 
