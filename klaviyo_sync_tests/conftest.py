@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -51,6 +52,8 @@ class Scheduling(LoadScopeScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
     """Which worker runs which test."""
+    if missing := [file for file in TOGETHER if not (Path(__file__).parent / file).is_file()]:
+        raise pytest.UsageError(f"TOGETHER in {__file__} names files that are not there: {', '.join(missing)}.")
     return Scheduling(config, log)
 
 

@@ -76,11 +76,12 @@ def claim(instance: dg.DagsterInstance) -> None:
     assert holders(instance.event_log_storage, slot_key()) == []
 
 
-def test_many_processes_at_the_same_moment_hold_it_one_after_the_other(home: Path) -> None:
+@pytest.mark.parametrize(("count", "rounds"), [(3, 5), pytest.param(5, 8, marks=pytest.mark.long)])
+def test_many_processes_at_the_same_moment_hold_it_one_after_the_other(home: Path, count: int, rounds: int) -> None:
     """The first to come make the slot, and none of them meets another inside, however often they claim it."""
-    with workers(home, 5, rounds=8) as started:
+    with workers(home, count, rounds) as started:
         ended = [(*worker.communicate(timeout=280), worker.returncode) for worker in started]
-    assert [code for _, _, code in ended] == [0] * 5, ended
+    assert [code for _, _, code in ended] == [0] * count, ended
 
 
 def test_a_killed_process_loses_the_slot(home: Path, instance: dg.DagsterInstance) -> None:
