@@ -23,7 +23,10 @@ from bench.preparing import NOW, START, frames, peak_megabytes, plain, present, 
 SERVER = """
 import sys
 from klaviyo_sync.sandbox import Sandbox, serve
-with serve(Sandbox(limits=sys.argv[1] == "limits", time_scale=float(sys.argv[2]), job_seconds=0.2)) as server:
+box = Sandbox(limits=sys.argv[1] == "limits", time_scale=float(sys.argv[2]), job_seconds=0.2)
+for number in range(int(sys.argv[3])):
+    box.profiles.upsert(None, {"external_id": f"there{number}"}, 0.0)
+with serve(box) as server:
     print(server.url, flush=True)
     sys.stdin.read()
 """
@@ -35,9 +38,10 @@ PROFILES_PER_REQUEST = 6_000  # json.dumps writes longer bodies than ours: 5 MB 
 
 
 @contextmanager
-def sandbox(limits: str = "none", scale: float = 1.0) -> Iterator[str]:
-    """The address of a sandbox that runs in a process of its own."""
-    server = subprocess.Popen([sys.executable, "-c", SERVER, limits, str(scale)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+def sandbox(limits: str = "none", scale: float = 1.0, profiles: int = 0) -> Iterator[str]:
+    """The address of a sandbox that runs in a process of its own and holds so many profiles."""
+    command = [sys.executable, "-c", SERVER, limits, str(scale), str(profiles)]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     try:
         yield server.stdout.readline().strip()
@@ -45,8 +49,8 @@ def sandbox(limits: str = "none", scale: float = 1.0) -> Iterator[str]:
         server.communicate()
 
 
-def ours(table: Path, rows: int) -> dict[str, Any]:
-    """A whole run: read, prepared, sent, answered for."""
+def ours(table: Path, rows: int, shared: str = "ask", profiles: int = 0) -> dict[str, Any]:
+    """A whole run: read, prepared, sent, answered for. The account holds so many profiles before."""
     from klaviyo_sync.core.sync import Sync
     from klaviyo_sync.core.windows import Window
     from klaviyo_sync.klaviyo.client import Klaviyo
@@ -55,16 +59,27 @@ def ours(table: Path, rows: int) -> dict[str, Any]:
     from klaviyo_sync.sync_window import sync_window
     from klaviyo_sync.warehouses.duckdb import DuckDBWarehouse
 
-    sync = Sync.model_validate({**SYNC, "dataset": None, "query": f"SELECT * FROM profiles LIMIT {rows}"})
+    profile = {**SYNC["profile"], "phone_number": {"column": "phone", "country": "country", "shared": shared}}
+    sync = Sync.model_validate({**SYNC, "profile": profile, "dataset": None, "query": f"SELECT * FROM profiles LIMIT {rows}"})
     window = Window("all", START, NOW, first=True)
-    with sandbox() as url, Klaviyo(KEY, url, limits=LIMITS.scaled(1000)) as klaviyo:
+    with sandbox(profiles=profiles) as url, Klaviyo(KEY, url, limits=LIMITS.scaled(1000)) as klaviyo:
         began = time.perf_counter()
         warehouse = DuckDBWarehouse(table, "256MB")
         result = sync_window(sync, window, warehouse, klaviyo, now=NOW, rejects=Rejects("memory://bench"), log=lambda _: None)
         seconds = time.perf_counter() - began
         warehouse.close()
     assert result.balanced
-    return {"rows": result.imported, "seconds": seconds, "requests": result.requests}
+    return {"rows": result.imported, "seconds": seconds, "requests": result.requests, "phone_requests": result.phone_requests}
+
+
+def unasked(table: Path, rows: int) -> dict[str, Any]:
+    """The same with numbers that are sent unasked."""
+    return ours(table, rows, "newest")
+
+
+def asking(table: Path, rows: int) -> dict[str, Any]:
+    """The same into an account that is too large to be listed, so that every number is asked about."""
+    return ours(table, rows, "ask", 2_000)
 
 
 def official(table: Path, rows: int) -> dict[str, Any]:
@@ -110,7 +125,13 @@ def limits(table: Path, rows: int) -> dict[str, Any]:  # small batches of its ow
     return {"rows": done, "seconds": seconds, "requests": JOBS, "share": fastest / seconds}
 
 
-WAYS: dict[str, Callable[[Path, int], dict[str, Any]]] = {"ours": ours, "official": official, "limits": limits}
+WAYS: dict[str, Callable[[Path, int], dict[str, Any]]] = {
+    "ours": ours,
+    "unasked": unasked,
+    "asking": asking,
+    "official": official,
+    "limits": limits,
+}
 
 
 def main(way: str, table: str, rows: str) -> None:
