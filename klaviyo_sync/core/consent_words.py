@@ -43,8 +43,8 @@ def meaning_of(own: Mapping[str, Meaning]) -> Callable[[str], Meaning | None]:
 
 
 def nearest_word(text: object, own: Mapping[str, Meaning]) -> str:
-    """`; did you mean "Subscribed"?` for a word that is near a known one, else an empty text."""
-    return did_you_mean(text, (*SPELLED, *own))
+    """`Did you mean "Subscribed"?` for a word that is near a known one, else an empty text."""
+    return did_you_mean(text, (*SPELLED, *own)).replace("; did", "Did")
 
 
 def faults_of_words(words: Mapping[Meaning, tuple[object, ...]]) -> Iterator[tuple[Meaning, str]]:

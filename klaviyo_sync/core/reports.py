@@ -79,7 +79,7 @@ def issue_lines(rows: Rows, issues: pd.DataFrame, rejected: np.ndarray, plan: Pl
             "column": column,
             "code": code,
             "outcome": "rejected" if row in behind else OUTCOMES[CODES[code].effect],
-            "message": message + hint,
+            "message": f"{message} {hint}".strip(),
             "advice": CODES[code].advice,
             "value": shown(cells.get(column)),
             "cells": orjson.dumps(cells, default=str).decode() if row in behind else "",

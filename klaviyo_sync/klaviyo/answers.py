@@ -61,8 +61,15 @@ class Rejection:
     attempts: int
 
     @property
+    def heading(self) -> str:
+        """The status with the code and title of the first error, for requests about people: a detail may quote them, by name even."""
+        error = self.errors[0] if self.errors else None
+        said = redact(f"{error.code}: {error.title}") if error else "no reason given"
+        return f"{self.status} ({said}; request {self.request_id})"
+
+    @property
     def safe(self) -> str:
-        """The status and the first error, without anything that looks like personal data."""
+        """The status and the first error with its detail, for requests without people, or errors about something else."""
         said = self.errors[0].safe if self.errors else "no reason given"
         return f"{self.status} ({said}; request {self.request_id})"
 

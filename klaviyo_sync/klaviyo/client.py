@@ -171,7 +171,7 @@ class Klaviyo:
         while True:
             answer = self.request(request, stop)
             if isinstance(answer, Rejection):
-                raise Unavailable(f"Klaviyo has no page to read at {request.endpoint}: {answer.safe}.")
+                raise Unavailable(f"Klaviyo has no page to read at {request.endpoint}: {answer.heading}.")
             yield answer
             if answer.next is None:
                 return

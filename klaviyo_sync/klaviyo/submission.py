@@ -106,7 +106,7 @@ class Submission:
         self.blind += 1
         if self.blind >= BLIND_LIMIT and not self.accepted:
             raise Refused(
-                f"Klaviyo refused {self.blind} profiles one by one, accepted none, and named no cause in them: {answer.safe}. "
+                f"Klaviyo refused {self.blind} profiles one by one, accepted none, and named no cause in them: {answer.heading}. "
                 "The requests themselves are at fault: report this to the authors of klaviyo_sync."
             )
         return []

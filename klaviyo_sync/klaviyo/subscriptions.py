@@ -193,7 +193,7 @@ class Calls:
         self.blind += 1
         if self.blind >= BLIND_LIMIT and not self.accepted:
             raise Refused(
-                f"Klaviyo refused the consent of {self.blind} people one by one, accepted none, and named no cause in them: {answer.safe}. "
+                f"Klaviyo refused the consent of {self.blind} people one by one, accepted none, and named no cause: {answer.heading}. "
                 "The requests themselves are at fault: report this to the authors of klaviyo_sync."
             )
         left = self._judged(ask, answer.errors or [ApiError("", "", f"Refused with status {answer.status}, no reason given.", "")])

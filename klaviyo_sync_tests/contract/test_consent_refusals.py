@@ -156,15 +156,17 @@ def test_a_list_that_is_gone() -> None:
 
 
 def test_when_every_request_is_refused() -> None:
-    """Refusals without end that name nothing break the run, and show nobody's address."""
+    """Refusals without end that name nothing break the run, and show nothing of what they quote: a name looks like any other word."""
 
     def judge(asked: Asked) -> Says | None:
-        return Says(400, errors(("/data", f"bad {people(asked)[0]['email']}"))) if asked.method == "POST" else None
+        return Says(400, errors(("/data", f"{people(asked)[0]['email']} of Jane Doe is bad"))) if asked.method == "POST" else None
 
     rows = [{"email": f"p{n}@shop.example", "email_marketing": IN_MAY} for n in range(300)]
     with pytest.raises(Refused, match="one by one") as caught:
         run(Consenting(judge=judge), rows)
     assert "@" not in str(caught.value)
+    assert "Jane" not in str(caught.value)
+    assert "invalid: Invalid input." in str(caught.value)
 
 
 def test_many_named_one_at_a_time() -> None:

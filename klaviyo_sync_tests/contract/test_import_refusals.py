@@ -62,10 +62,12 @@ def test_refusals_that_point_nowhere_end(body: object) -> None:
 
 def test_a_request_that_is_refused_whatever_it_holds() -> None:
     """When nothing is accepted and no cause is named, the run ends instead of asking twice for every row."""
-    with serving(Importing(judge=lambda _: Says(400, b"{}"))) as server, quick(server.url) as (klaviyo, _):
-        with pytest.raises(Refused, match="one by one"):
+    quoting = Says(400, errors(("/data", "Jane Doe is not a valid value for first_name")))
+    with serving(Importing(judge=lambda _: quoting)) as server, quick(server.url) as (klaviyo, _):
+        with pytest.raises(Refused, match="one by one") as caught:
             list(import_batches(klaviyo, [batch(10_000)]))
         assert len(server.bodies()) < 400
+    assert "Jane" not in str(caught.value), "the error of a run ends up in Dagster, which shows nobody's data"
 
 
 def test_too_large_a_body_is_halved() -> None:

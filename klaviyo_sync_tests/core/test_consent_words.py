@@ -26,9 +26,7 @@ def test_klaviyo_words_in_any_spelling(parts: tuple[str, str, str], upper: bool)
     assert klaviyo_meaning(word.upper() if upper else word) == "nothing"
 
 
-@pytest.mark.parametrize(
-    ("cell", "near"), [("Subscribd", '; did you mean "Subscribed"?'), ("opt-in", ""), ("yess", '; did you mean "yes"?')]
-)
+@pytest.mark.parametrize(("cell", "near"), [("Subscribd", 'Did you mean "Subscribed"?'), ("opt-in", ""), ("yess", 'Did you mean "yes"?')])
 def test_the_nearest_word_is_named(cell: str, near: str) -> None:
     """A word that is nearly a known one is told which."""
     assert nearest_word(cell, {"yes": "subscribe"}) == near
