@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from klaviyo_sync.scratch import Scratch
 ENGINE_MEMORY = "64MB"
 FLUSH_EARLY = "SET allocator_flush_threshold = '1MB'"  # DuckDB's allocator gives back what it has freed after each task
 M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3  # of glibc's malloc.h
-LARGE = 64 * 2**10  # bytes
+LARGE = 128 * 2**10  # bytes
 
 
 @contextmanager
@@ -35,7 +36,8 @@ def return_memory() -> None:
     """Has freed memory given back, or used again, where that can be set: a run is long, and its peak is what a container must hold.
 
     pyarrow gives back at once what it frees. glibc keeps one heap for all threads: with one each, what a thread that fetches or sends
-    has freed would be of use to no other. What is LARGE stays out of that heap, so that it is given back as soon as it is freed.
+    has freed would be of use to no other. What is LARGE stays out of that heap, so that it is given back as soon as it is freed. What
+    imports and Dagster's loading have left behind is given back before the rows come.
     """
     if "jemalloc" in pa.supported_memory_backends():
         pa.set_memory_pool(pa.jemalloc_memory_pool())
@@ -43,4 +45,5 @@ def return_memory() -> None:
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):  # other C libraries have none
         libc.mallopt(M_ARENA_MAX, 1)
         libc.mallopt(M_MMAP_THRESHOLD, LARGE)
+        gc.collect()
         libc.malloc_trim(0)

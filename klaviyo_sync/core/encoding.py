@@ -27,7 +27,7 @@ from klaviyo_sync.core.packing import text_offsets
 Writing = Literal["escape", "quote", "raw"]
 
 PIECE_ROWS = 2_048
-"""Rows whose texts are in one buffer: three of DuckDB's vectors, a few megabytes, let go of as soon as they are sent."""
+"""Rows whose texts are in one buffer: one of DuckDB's vectors, about a megabyte, let go of as soon as they are sent."""
 
 
 class Member(NamedTuple):

@@ -140,7 +140,7 @@ def pack(
     count = size = 0
 
     def batch() -> Batch:
-        return Batch(envelope, pa.chunked_array(texts, pa.large_string()), owned(pa.concat_tables(tables)))
+        return Batch(envelope, pa.chunked_array(texts, pa.large_string()), pa.concat_tables(tables))
 
     for profiles, rows in pieces:
         offsets = text_offsets(profiles)
@@ -150,7 +150,7 @@ def pack(
             stop = min(stop, len(profiles), start + max_profiles - count)
             if stop > start:
                 texts.append(profiles.slice(start, stop - start))
-                tables.append(rows.slice(start, stop - start))
+                tables.append(owned(rows.slice(start, stop - start)))
                 count += stop - start
                 size += int(offsets[stop] - offsets[start])
                 start = stop

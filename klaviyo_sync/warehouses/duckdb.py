@@ -21,6 +21,7 @@ MEMORY_LIMIT = "256MB"
 BLOCKS_KEPT = 8 * 2**20  # bytes
 QUOTE = "'"
 FLUSH_EARLY = "SET allocator_flush_threshold = '1MB'"  # DuckDB's allocator gives back what it has freed after each task
+STREAM_LITTLE = "SET streaming_buffer_size = '256KB'"  # rows that wait between the query and whoever takes its batches
 MEMORY_HELD = """SELECT coalesce(sum(memory_usage_bytes) FILTER (tag = 'BASE_TABLE'), 0)::BIGINT,
     coalesce(sum(memory_usage_bytes) FILTER (tag <> 'BASE_TABLE'), 0)::BIGINT FROM duckdb_memory()"""
 
@@ -51,7 +52,7 @@ class DuckDBWarehouse:
         # One thread: what a sort needs grows with the threads, and cleaning the rows takes longer than reading them.
         self.connection.execute("SET GLOBAL TimeZone = 'UTC'; SET preserve_insertion_order = false; SET threads = 1")
         self.connection.execute(FLUSH_EARLY)
-        self.connection.execute("SET streaming_buffer_size = '256KB'")
+        self.connection.execute(STREAM_LITTLE)
         try:
             change_setting(self.connection, "temp_directory", str(self.spill.path))
             change_setting(self.connection, "memory_limit", memory_limit)
