@@ -22,6 +22,7 @@ from klaviyo_sync.core.frames import Mask, arrow, frame_with, table_of, true_at
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.mapping import Plan
 from klaviyo_sync.core.matching import KEEPS, Matching, superseded_by
+from klaviyo_sync.core.placeholders import leave_placeholders_out, placeholder_masks
 from klaviyo_sync.core.sieve import Sieve
 from klaviyo_sync.core.sync import Channel
 
@@ -32,11 +33,15 @@ BATCH_ROWS = 16_384
 
 
 class Newest(NamedTuple):
-    """Rows that go out, as they came, the position of each one's window, and by identifier those that go out without it."""
+    """Rows that go out, as they came, the position of each one's window, and by identifier those that go out without it.
+
+    `nobody` has by identifier those in which it is a placeholder.
+    """
 
     frame: pd.DataFrame
     windows: np.ndarray
     without: dict[str, Mask]
+    nobody: dict[str, pa.Array]
 
 
 class Merged(NamedTuple):
@@ -62,6 +67,7 @@ class Rivals:
         self.pending: list[pa.Table] = []
         self.waiting = self.stored = False
         self.superseded: dict[int, int] = {}
+        self.nobody: tuple[int, ...] = ()
 
     def identities(self, profiles: pd.DataFrame) -> pa.Table:
         """The cleaned identifiers of each row, in the form in which two rows of one profile are equal."""
@@ -142,11 +148,25 @@ class Rivals:
         return " || ".join(f"md5(row({', '.join(cells)})::VARCHAR)" for cells in (stating, every))
 
     def rank(self) -> None:
-        """Decides which rows go out, once all were added. Fills `superseded`."""
-        self.flush()
+        """Decides which rows go out, once all were added and those of nobody were taken. Fills `superseded`."""
         self.connection.execute(self.matching.ranking(self.cell(self.plan.modified_at), "content"))
         counts = "SELECT window_, count(*) FROM ranked WHERE NOT newest AND window_ <> ? GROUP BY ALL"
         self.superseded = dict(self.connection.execute(counts, [LATER]).fetchall())
+
+    def of_nobody(self) -> Iterator[tuple[pd.DataFrame, np.ndarray, dict[str, pa.Array]]]:
+        """The rows of the windows that have no identifier but placeholders, each with its window and where these are.
+
+        Placeholders are left out of all rows, and rows without any other identifier are let go of once they are taken.
+        """
+        self.flush()
+        self.nobody = leave_placeholders_out(self.connection, self.keys)
+        if not self.nobody:
+            return
+        nothing = " AND ".join(f"{key} IS NULL" for key in self.keys)
+        wanted = self.connection.sql(f"SELECT * FROM rivals WHERE {nothing} AND window_ <> $later", params={"later": LATER})  # noqa: S608
+        for batch in wanted.to_arrow_reader(BATCH_ROWS):
+            yield self.frame(batch), windows_of(batch), dict(placeholder_masks(batch, self.paths, self.nobody))
+        self.connection.execute(f"DELETE FROM rivals WHERE {nothing}")  # noqa: S608 - our own names
 
     def newest(self) -> Iterator[Newest]:
         """The rows to send, some thousands at a time."""
@@ -155,7 +175,7 @@ class Rivals:
         wanted = f"SELECT {columns} FROM rivals JOIN ranked ON rivals.rowid = ranked.row_ WHERE newest AND ranked.window_ <> $later"  # noqa: S608
         for batch in self.connection.sql(wanted, params={"later": LATER}).to_arrow_reader(BATCH_ROWS):
             without = {path: true_at(pc.invert(batch.column(kept))) for path, kept in keeps.items()}
-            yield Newest(self.frame(batch), windows_of(batch), without)
+            yield Newest(self.frame(batch), windows_of(batch), without, dict(placeholder_masks(batch, self.paths, self.nobody)))
 
     def merged(self) -> Iterator[Merged]:
         """The superseded rows with a strong identifier that no row has which goes out."""
