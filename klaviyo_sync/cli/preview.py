@@ -123,6 +123,7 @@ def show(console: Console, sync: Sync, chosen: Window, previewed: Preview) -> No
         "would be sent": previewed.profiles,
         **({f"new profiles among {which(previewed)}": previewed.new} if previewed.asked else {}),
         "superseded by a newer row": result.superseded,
+        **({"of these, by a row with another identifier": result.merged} if result.merged else {}),
         "rejected": result.rejected,
         "requests": result.requests,
         "megabytes": f"{result.bytes / 1e6:,.1f}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,13 @@ def issue_frame(parts: Iterable[tuple[np.ndarray, str, str]]) -> pd.DataFrame:
     rows = np.concatenate([np.zeros(0, np.int64), *(rows for rows, _, _ in listed)])
     columns = {"row": rows, **{name: np.repeat(np.array(cells, dtype=object), counts) for name, cells in texts.items()}}
     return pd.DataFrame(columns).astype(ISSUE_TYPES)
+
+
+def superseded_issues(columns: Sequence[str], codes: Sequence[str], instead: Sequence[str]) -> pd.DataFrame:
+    """An issue for each row, given its column, its code and the name of the row that goes out in its place."""
+    messages = [f"{CODES[code].message} That row is {name}." for code, name in zip(codes, instead, strict=True)]
+    cells = {"row": range(len(codes)), "column": columns, "code": codes, "message": messages}
+    return pd.DataFrame(cells).astype(ISSUE_TYPES)
 
 
 def joined_issues(*frames: pd.DataFrame) -> pd.DataFrame:

@@ -11,8 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from klaviyo_sync.core.frames import Mask, arrow, frame_of, table_of
-from klaviyo_sync.core.issue_frames import ISSUE_TYPES
-from klaviyo_sync.core.issues import CODES
+from klaviyo_sync.core.issue_frames import superseded_issues
 from klaviyo_sync.core.left_out import leave_out, numbers_as_property
 from klaviyo_sync.core.mapping import Mapped, Plan, map_frame, map_identifiers, map_statements
 from klaviyo_sync.core.matching import path_of, shared
@@ -164,17 +163,7 @@ def add_later(frame: pd.DataFrame, plan: Plan, rivals: Rivals) -> None:
 def merged_rows(merged: Merged, plan: Plan) -> Rows:
     """Superseded rows with another identifier than the row in their place, each with an issue that names that row."""
     columns = {target.path: target.column for target in plan.identifiers}
-    issues = pd.DataFrame(
-        {
-            "row": range(len(merged.codes)),
-            "column": [columns[path_of(code)] for code in merged.codes],
-            "code": merged.codes,
-            "message": [
-                f"{CODES[code].message} That row is {row_name(instead)}."
-                for code, instead in zip(merged.codes, merged.instead, strict=True)
-            ],
-        }
-    ).astype(ISSUE_TYPES)
+    issues = superseded_issues([columns[path_of(code)] for code in merged.codes], merged.codes, list(map(row_name, merged.instead)))
     nothing = np.zeros(0, np.int64)
     mapped = Mapped(map_identifiers(merged.frame, plan), {}, issues, {}, nothing)
     return Rows(merged.frame, merged.windows, mapped, held=np.ones(len(merged.frame), dtype=bool), merged=True)

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from klaviyo_sync.core.clear_counts import ClearCounts
 from klaviyo_sync.core.consent_counts import ConsentCounts, added
+from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.sync import Channel
 
 Fate = Literal["imported", "refused", "failed", "unknown"]
@@ -48,6 +49,11 @@ class IssueKind(NamedTuple):
 
     column: str
     code: str
+
+
+def merged_rows(issues: Mapping[IssueKind, int]) -> int:
+    """How many of some issues are superseded rows with another identifier than the row that goes out in their place."""
+    return sum(count for kind, count in issues.items() if kind.code in CODES and CODES[kind.code].effect == "superseded")
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,11 @@ class Result:
     def balanced(self) -> bool:
         """Whether every row read is accounted for, every statement of consent, and every profile with fields to clear."""
         return self.read == self.accounted and self.clears.balanced and all(counts.balanced for counts in self.consent.values())
+
+    @property
+    def merged(self) -> int:
+        """Superseded rows with another identifier than the row that goes out in their place."""
+        return merged_rows(self.issues)
 
     @property
     def not_taken(self) -> int:

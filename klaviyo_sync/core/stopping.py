@@ -24,7 +24,7 @@ FEWEST = 20
 MOST_RESULTS = 30
 """Results before a small window that are judged with it at most."""
 
-LimitName = Literal["rows", "rejected", "subscribes", "unsubscribes", "clears"]
+LimitName = Literal["rows", "rejected", "merged", "subscribes", "unsubscribes", "clears"]
 
 
 class Reason(NamedTuple):
@@ -38,6 +38,8 @@ class Reason(NamedTuple):
 class Changes:
     """What the rows of a window change, as far as `stop_above` limits it. Changes add up.
 
+    `merged` are superseded rows with another identifier than the row that goes out in their place.
+
     `unsubscribes` are the opt-outs that Klaviyo does not hold yet; as long as Klaviyo was not asked, all of them. `imported` and
     `cleared` count profiles.
     """
@@ -48,6 +50,7 @@ class Changes:
     unsubscribes: Mapping[Channel, int] = field(default_factory=dict)
     imported: int = 0
     cleared: int = 0
+    merged: int = 0
 
     def __add__(self, other: Changes) -> Changes:
         return Changes(
@@ -57,6 +60,7 @@ class Changes:
             summed(self.unsubscribes, other.unsubscribes),
             self.imported + other.imported,
             self.cleared + other.cleared,
+            self.merged + other.merged,
         )
 
     def share(self, rows: int) -> Changes:
@@ -68,6 +72,7 @@ class Changes:
             {channel: count * rows // self.rows for channel, count in self.unsubscribes.items()},
             self.imported * rows // self.rows,
             self.cleared * rows // self.rows,
+            self.merged * rows // self.rows,
         )
 
 
@@ -132,6 +137,9 @@ def exceeding(limits: StopAbove, own: Changes, before: Changes) -> Iterator[Reas
     if (beside := exceeded(limits.rejected, (own.rejected, before.rejected), sizes)) is not None:
         text = f"{own.rejected:,} of {own.rows:,} rows are rejected{beside}"
         yield Reason("rejected", f"{text}, and stop_above.rejected is {limits.rejected}")
+    if (beside := exceeded(limits.merged, (own.merged, before.merged), sizes)) is not None:
+        text = f"{own.merged:,} of {own.rows:,} rows are superseded by a row with another identifier{beside}"
+        yield Reason("merged", f"{text}, and stop_above.merged is {limits.merged}")
     for channel in CHANNELS:
         counts = own.subscribes.get(channel, 0), before.subscribes.get(channel, 0)
         if (beside := exceeded(limits.subscribes, counts, sizes)) is not None:

@@ -19,7 +19,7 @@ from klaviyo_sync.core.consent_result import MEANINGS, ConsentOutcome, by_meanin
 from klaviyo_sync.core.frames import true_at
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.prepared import WINDOW, Prepared
-from klaviyo_sync.core.result import FATES, IssueKind, Outcome, Result
+from klaviyo_sync.core.result import FATES, IssueKind, Outcome, Result, merged_rows
 from klaviyo_sync.core.stopping import Changes
 from klaviyo_sync.core.sync import Channel
 from klaviyo_sync.core.windows import Window
@@ -136,6 +136,7 @@ class Tally:
             unsubscribes,
             int(self.counts["imported"][window]),
             self.clears[window].cleared,
+            merged_rows(self.issues[window]),
         )
 
     def add_outcome(self, outcome: Outcome) -> None:

@@ -7,6 +7,7 @@ A profile that was imported a moment ago may be shown late: one to three minutes
 from __future__ import annotations
 
 import math
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -25,6 +26,9 @@ from klaviyo_sync.klaviyo.statuses import PER_CALL, quoted
 FIELDS = {"fields[profile]": "email,external_id,phone_number", "page[size]": str(PER_CALL)}
 MOST_PAGES = 10
 MOST_REFUSED = 20
+
+UNSAID = object()
+E164 = re.compile(r"\+\d+|")
 
 ByNumber = Mapping[str, tuple[Holder, ...]]
 
@@ -107,11 +111,17 @@ def together(answers: Iterable[Found]) -> Found:
 
 
 def everybody(klaviyo: Klaviyo, stop: Event | None = None) -> tuple[ByNumber | None, int]:
-    """Who has any number in a small account, and the requests; None in place of the holders when it has more than MOST_PAGES pages."""
+    """Who has any number in a small account, and the requests.
+
+    None in place of the holders when the account has more than MOST_PAGES pages, or shows numbers that are not plain ones.
+    """
     holders: dict[str, tuple[Holder, ...]] = {}
     requests = 0
     for page in islice(klaviyo.pages(Request(PROFILES, params=FIELDS), stop), MOST_PAGES):
         requests += page.attempts
+        numbers = [shown(attributes(profile), PHONE) for profile in page.resources]
+        if not all(number is not None and E164.fullmatch(number) for number in numbers):
+            return None, requests
         for number, some in by_number(page.resources).items():
             holders[number] = holders.get(number, ()) + some
         if page.next is None:
@@ -131,5 +141,10 @@ def by_number(profiles: Iterable[Json]) -> dict[str, tuple[Holder, ...]]:
 def holder(profile: Json) -> Holder:
     """A profile by its identifiers other than the number."""
     own = attributes(profile)
-    external_id, email = (text(own[path]) if path in own else None for path in ("external_id", "email"))
-    return Holder(text(profile.get("id")), external_id, email)
+    return Holder(text(profile.get("id")), shown(own, "external_id"), shown(own, "email"))
+
+
+def shown(own: Json, path: str) -> str | None:
+    """What the attributes of a profile show of an identifier: an empty text for null, None when they do not say."""
+    value = own.get(path, UNSAID)
+    return "" if value is None else text(value) or None

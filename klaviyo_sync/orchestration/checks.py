@@ -56,13 +56,20 @@ class Overview:
 
 
 def mapping(sync: Sync, result: Result) -> Verdict:
-    """Rows that could not be made a profile, and cells that were left out of theirs."""
+    """Rows that could not be made a profile, cells that were left out of theirs, and people who became one with somebody else."""
     issues = only(result.issues, MAPPING_CODES)
+    merged = result.merged if sync.tolerance.merged.exceeded_by(result.merged, result.read) else 0
     cells = sum(count for kind, count in issues.items() if CODES[kind.code].effect == "cell")
     words = f"{counted(result.rejected, 'row')} of {result.read:,} rejected, {counted(cells, 'cell')} left out."
-    numbers = {"rejected": dg.MetadataValue.int(result.rejected), "cells_left_out": dg.MetadataValue.int(cells)}
+    if result.merged:
+        words += f" {counted(result.merged, 'row')} superseded by a row with another identifier: the rejects file names both."
+    numbers = {
+        "rejected": dg.MetadataValue.int(result.rejected),
+        "cells_left_out": dg.MetadataValue.int(cells),
+        **({"merged": dg.MetadataValue.int(result.merged)} if result.merged else {}),
+    }
     grave = sync.tolerance.rejected.exceeded_by(result.rejected, result.read)
-    return Verdict(result.rejected + cells, grave, words, {**numbers, **issue_metadata(issues)})
+    return Verdict(result.rejected + cells + merged, grave, words, {**numbers, **issue_metadata(issues)})
 
 
 def consent(sync: Sync, result: Result) -> Verdict:

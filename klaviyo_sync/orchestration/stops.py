@@ -89,6 +89,7 @@ def judged(report: Report, window: Window, tags: Mapping[str, str], run_id: str,
                 "unsubscribes": dict(changes.unsubscribes),
                 "imported": changes.imported,
                 "cleared": changes.cleared,
+                "merged": changes.merged,
             }
         )
     if reasons := report.exceeded.get(window.key):

@@ -116,12 +116,11 @@ def run(connection: duckdb.DuckDBPyConnection, plan: Plan, rows: Sequence[Person
     for part in newest_rows([batch(rows, inside)], [batch(rows, later)], plan, rivals, tally):
         numbers = part.frame["number"].to_numpy()
         assert (part.windows == part.frame["changed"].dt.hour.to_numpy()).all()
-        for issue in part.mapped.issues.itertuples():
-            number = int(numbers[issue.row])
+        for row, code in zip(part.mapped.issues["row"].tolist(), part.mapped.issues["code"].tolist(), strict=True):
             if part.merged:
-                became.reported[number] = issue.code
-            elif issue.code.startswith("shared_") and not part.held[issue.row]:
-                became.left_out.add((number, issue.code))
+                became.reported[int(numbers[row])] = code
+            elif code.startswith("shared_") and not part.held[row]:
+                became.left_out.add((int(numbers[row]), code))
         cells = {path: arrow(part.mapped.profiles[path]).to_pylist() for path in RANK if path in part.mapped.profiles.columns}
         for row in np.setdiff1d(np.flatnonzero(~part.held), part.mapped.rejected).tolist():
             became.sent[int(numbers[row])] = {path: values[row] for path, values in cells.items() if values[row] is not None}

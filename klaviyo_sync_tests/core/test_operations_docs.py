@@ -34,7 +34,7 @@ from klaviyo_sync.sync_window import Report
 FILE = Path(__file__).parents[2] / "docs" / "operations.md"
 CODES = "| code | check | effect | means | what to do |"
 FAILURES = "| it says | who | what to do | what happens by itself |"
-EFFECTS = {"row": "stays behind", "cell": "left out", "note": "told"}
+EFFECTS = {"row": "stays behind", "superseded": "superseded", "cell": "left out", "note": "told"}
 WHO = {
     "HaltedError": ("the owner of the dataset", "nothing until it is let through or the data change; each tick tries once"),
     "ConfigError": ("the author of the YAML", "nothing until it is corrected; each tick of the schedule tries once"),

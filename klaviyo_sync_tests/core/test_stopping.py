@@ -18,9 +18,11 @@ from klaviyo_sync.core.tolerance import UNLIMITED, StopAbove
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def changes(rows: int, *, rejected: int = 0, subscribe: int = 0, unsubscribe: int = 0, imported: int = 0, cleared: int = 0) -> Changes:
+def changes(
+    rows: int, *, rejected: int = 0, subscribe: int = 0, unsubscribe: int = 0, imported: int = 0, cleared: int = 0, merged: int = 0
+) -> Changes:
     """What a window changes; statements are for e-mail."""
-    return Changes(rows, rejected, {"email_marketing": subscribe}, {"email_marketing": unsubscribe}, imported, cleared)
+    return Changes(rows, rejected, {"email_marketing": subscribe}, {"email_marketing": unsubscribe}, imported, cleared, merged)
 
 
 def texts(limits: Mapping[str, object], own: Changes, before: Sequence[Changes] = ()) -> list[str]:
@@ -33,6 +35,13 @@ def texts(limits: Mapping[str, object], own: Changes, before: Sequence[Changes] 
     [
         ({}, changes(1_000, rejected=500), []),
         ({}, changes(1_000, rejected=501), ["501 of 1,000 rows are rejected, and stop_above.rejected is 50%"]),
+        ({}, changes(1_000, merged=500), []),
+        (
+            {},
+            changes(1_000, merged=501),
+            ["501 of 1,000 rows are superseded by a row with another identifier, and stop_above.merged is 50%"],
+        ),
+        ({"merged": None}, changes(1_000, merged=1_000), []),
         (
             {},
             changes(2_000, unsubscribe=1_001),

@@ -30,6 +30,11 @@ def failed(rows: int, read: int = 1_000) -> Result:
     return Result(read=read, imported=read - rows, failed=rows, issues=Counter({IssueKind("email", "import_failed"): rows}))
 
 
+def merged(rows: int) -> Result:
+    """A window of which some rows were superseded by a row with another identifier, and more by one with the same."""
+    return Result(read=1_000, imported=500, superseded=500, issues=Counter({IssueKind("email", "same_email"): rows}))
+
+
 def said(counts: ConsentCounts) -> Result:
     """A window in which all went well but for what is said of e-mail consent."""
     return Result(read=1_000, imported=1_000, consent={"email_marketing": counts})
@@ -66,6 +71,8 @@ def test_a_range_run_imports_once_and_checks_each_window(bench_of: Callable[...,
     [
         ("mapping", rejected(10), (False, WARN)),  # 1% is tolerated
         ("mapping", rejected(11), (False, ERROR)),
+        ("mapping", merged(10), (True, WARN)),
+        ("mapping", merged(11), (False, WARN)),
         ("mapping", Result(read=9, imported=9, issues=Counter({IssueKind("phone", "invalid_phone"): 1})), (False, WARN)),
         ("mapping", Result(read=9, imported=9, issues=Counter({IssueKind("name", "control_characters"): 1})), (True, WARN)),
         ("delivery", failed(1), (False, ERROR)),  # none is tolerated
