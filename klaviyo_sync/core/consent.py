@@ -61,7 +61,7 @@ class Statements(NamedTuple):
     """What the rows state for one channel.
 
     `meaning`: subscribe, unsubscribe or NULL. `at`: when (timestamp us UTC), NULL when undated; of a subscribe it is the date to send,
-    of an opt-out the latest that it can have been made. `zoneless`: a subscribe whose date has no zone.
+    of an opt-out the latest that it can have been made. `zoneless`: the date has no zone.
     """
 
     meaning: pa.Array
@@ -123,4 +123,4 @@ def state(target: ConsentTarget, frame: pd.DataFrame, identifiers: Mapping[str, 
     at = pc.if_else(subscribes, dates.first, opt_out_date(dates, now))
     at = pc.if_else(pc.and_(early, at.is_valid()), pa.scalar(OLDEST, MOMENT), at)
     at = keep_where(pc.and_(meaning.is_valid(), pc.invert(future)), at)
-    return Statements(meaning, at, pc.and_(pc.and_(subscribes, dates.zoneless), at.is_valid()), tuple(flags))
+    return Statements(meaning, at, pc.and_(dates.zoneless, at.is_valid()), tuple(flags))

@@ -41,6 +41,18 @@ CONSENT_CODES: dict[str, Code] = {
             "Klaviyo holds a newer statement of the person, or a newer suppression.",
             "Nothing: the newest statement wins.",
         ),
+        Code(
+            "consent_outweighed",
+            "note",
+            "Another row states something for the same address or number, and that statement counts.",
+            "Nothing: the newest statement wins, and in doubt the opt-out.",
+        ),
+        Code(
+            "consent_superseded",
+            "note",
+            "A row of a later window, or of another profile, has the address or number, and a subscribe goes out only with its profile.",
+            "Nothing; if the person is to be subscribed, state it in the newest row.",
+        ),
         Code("consent_unreadable", "note", "Klaviyo's present status could not be read, so nothing was sent.", "Correct the identifier."),
         Code(
             "consent_unseen",

@@ -47,7 +47,7 @@ class Present(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """What a row states for one channel; `at` is None when it is undated. `zoneless`: the date of a subscribe has no zone."""
+    """What a row states for one channel; `at` is None when it is undated. `zoneless`: its date has no zone."""
 
     meaning: Stated
     at: datetime | None = None
@@ -55,8 +55,8 @@ class Statement(NamedTuple):
 
     @property
     def compared_at(self) -> datetime | None:
-        """The date that is compared: of a subscribe without a zone the earliest that it can have been made."""
-        return self.at - WIDEST_OFFSET if self.at is not None and self.zoneless else self.at
+        """The date that is compared: of a subscribe without a zone the earliest possible; that of an opt-out is the latest already."""
+        return self.at - WIDEST_OFFSET if self.at is not None and self.zoneless and self.meaning == "subscribe" else self.at
 
 
 class Rule(NamedTuple):

@@ -27,6 +27,7 @@ from klaviyo_sync.core.cleaning.cells import Flag, Form
 from klaviyo_sync.core.clearing import clearing_fields, packed
 from klaviyo_sync.core.consent import ConsentTarget, Statements, state
 from klaviyo_sync.core.consent_result import BIRTH
+from klaviyo_sync.core.decisions import Mode
 from klaviyo_sync.core.dialects import Dialect, Kind
 from klaviyo_sync.core.errors import ConfigError, about
 from klaviyo_sync.core.frames import arrow, frame_with, keep_where, true_at
@@ -80,6 +81,7 @@ class Plan:
     columns: tuple[str, ...] = ()
     matching: tuple[str, ...] = ()
     shared: SharedPhone = "ask"
+    undated: Mode = "guard"
     orders: Mapping[str, DayOrders] = field(default_factory=dict)
 
     @property
@@ -188,6 +190,7 @@ def plan_mapping(sync: Sync, columns: Sequence[Column], dialect: Dialect, now: d
         tuple(dict.fromkeys(spelled[name] for name in sync.columns())),
         sync.matching,
         sync.profile["phone_number"].shared if "phone_number" in sync.profile else "ask",
+        sync.consent.undated if sync.consent else "guard",
     )
 
 

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 
-from klaviyo_sync.core.clearing import CLEARS
+from klaviyo_sync.core.clearing import CLEARS, packed
 from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER, Statements
 from klaviyo_sync.core.consent_result import BIRTH, MEANINGS, dated_column, opts_out, stated_channels, stated_column, zoneless_column
 from klaviyo_sync.core.encoding import Encoder, lengths
+from klaviyo_sync.core.fold import OptOuts
 from klaviyo_sync.core.frames import Mask, arrow, keep_where, true_at
 from klaviyo_sync.core.issue_frames import issue_frame, joined_issues
 from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.kernels import pc
-from klaviyo_sync.core.mapping import Mapped, Plan
+from klaviyo_sync.core.mapping import Plan
 from klaviyo_sync.core.packing import MAX_PROFILE_BYTES
 from klaviyo_sync.core.prepared import WINDOW, Prepared
 from klaviyo_sync.core.reading import Rows
 from klaviyo_sync.core.sync import Channel
 
 
-def consent_cells(mapped: Mapped) -> dict[str, pa.Array]:
+def consent_cells(statements: Mapping[Channel, Statements], births: pa.Array | None) -> dict[str, pa.Array]:
     """What the rows state, as columns of a batch's rows: nine bytes a row and channel, so that many batches may be under way."""
     cells: dict[str, pa.Array] = {}
-    for channel, stated in mapped.statements.items():
+    for channel, stated in statements.items():
         places = pc.index_in(stated.meaning, MEANINGS).cast(pa.int8())
         cells[stated_column(channel)] = pa.DictionaryArray.from_arrays(places, MEANINGS)
         cells[dated_column(channel)] = stated.at
         cells[zoneless_column(channel)] = stated.zoneless
-    if mapped.births is not None:
-        cells[BIRTH] = mapped.births
+    if births is not None:
+        cells[BIRTH] = births
     return cells
 
 
@@ -54,6 +57,25 @@ def columns_of(channel: Channel) -> tuple[str, ...]:
     return stated_column(channel), dated_column(channel), zoneless_column(channel)
 
 
+def opt_out_rows(opt_outs: OptOuts, plan: Plan) -> pa.Table:
+    """Opt-outs that go out without rows, with the columns of a batch's rows."""
+    number = len(opt_outs.windows)
+    return pa.table(
+        {
+            WINDOW: pa.array(opt_outs.windows, pa.int32()),
+            **{target.path: opt_outs.identifiers[target.path].cast(pa.string()) for target in plan.identifiers},
+            **consent_cells(opt_outs.statements, pa.nulls(number, pa.string()) if plan.birth else None),
+            **({CLEARS: packed([pa.repeat("", number)] * len(plan.clearing))} if plan.clearing else {}),
+        }
+    )
+
+
+def prepared_opt_outs(opt_outs: OptOuts, plan: Plan) -> Prepared:
+    """Opt-outs that go out without rows, and nothing else."""
+    rows = opt_out_rows(opt_outs, plan)
+    return Prepared(pa.chunked_array([], pa.large_string()), rows.slice(0, 0), issue_frame(()), np.zeros(0, np.int64), {}, rows)
+
+
 def wrong_statements(stated: Statements, behind: Mask) -> Mask:
     """Which rows state something for a channel that cannot go out: for what it is, or, a subscribe, with its row (`behind`)."""
     wrong = behind & true_at(pc.equal(stated.meaning, "subscribe"))
@@ -66,6 +88,8 @@ def wrong_statements(stated: Statements, behind: Mask) -> Mask:
 
 def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
     """The rows as encoded profiles, with what could not go out."""
+    if rows.opt_outs is not None:
+        return prepared_opt_outs(rows.opt_outs, plan)
     mapped = rows.mapped
     if rows.merged:
         nothing = pa.table({WINDOW: pa.array([], pa.int32())})
@@ -87,7 +111,7 @@ def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
         {
             WINDOW: pa.array(rows.windows, pa.int32()),
             **{target.path: arrow(mapped.profiles[target.path]) for target in plan.identifiers},
-            **consent_cells(mapped),
+            **consent_cells(mapped.statements, mapped.births),
             **({} if mapped.clears is None else {CLEARS: mapped.clears}),
         }
     )

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from klaviyo_sync.core.frames import Mask, arrow, frame_of, table_of
-from klaviyo_sync.core.issue_frames import superseded_issues
+from klaviyo_sync.core.fold import OptOuts, stating
+from klaviyo_sync.core.frames import Mask, arrow, frame_of, frame_with, table_of
+from klaviyo_sync.core.issue_frames import issue_frame, superseded_issues
 from klaviyo_sync.core.left_out import leave_out, numbers_as_property
 from klaviyo_sync.core.mapping import Mapped, Plan, map_frame, map_identifiers, map_statements
 from klaviyo_sync.core.matching import path_of, shared
@@ -30,7 +31,7 @@ class Rows(NamedTuple):
     """Rows of the warehouse (the sync's columns), the position of each one's window in the run, and what they become.
 
     Those that are `held` are not to be sent now: they may have rivals, and come again if they turn out to be the newest. Of `merged` rows,
-    which another one supersedes, nothing is sent: they come for their issues alone.
+    which another one supersedes, nothing is sent: they come for their issues alone. `opt_outs` go out without any row.
     """
 
     frame: pd.DataFrame
@@ -38,6 +39,7 @@ class Rows(NamedTuple):
     mapped: Mapped
     held: Mask
     merged: bool = False
+    opt_outs: OptOuts | None = None
 
 
 def edges(windows: Sequence[Window], plan: Plan) -> np.ndarray:
@@ -140,12 +142,15 @@ def newest_rows(
         rivals.rank()
         for merged in rivals.merged():
             yield merged_rows(merged, plan)
-        for frame, windows, without, nobody in rivals.newest():
-            mapped = numbers_as_property(map_frame(frame, plan, nobody), plan)
+        for frame, windows, without, statements, nobody in rivals.newest():
+            mapped = numbers_as_property(stating(map_frame(frame, plan, nobody), statements), plan)
             for path, where in without.items():
                 mapped = leave_out(mapped, plan, path, where, shared(path))
             yield Rows(frame, windows, mapped, held=np.zeros(len(frame), dtype=bool))
+        for opt_outs in rivals.opt_outs():
+            yield without_rows(opt_outs, plan)
         tally.add_counts("superseded", rivals.superseded)
+        tally.add_asides(rivals.asides)
         rivals.drop()
 
 
@@ -167,3 +172,10 @@ def merged_rows(merged: Merged, plan: Plan) -> Rows:
     nothing = np.zeros(0, np.int64)
     mapped = Mapped(map_identifiers(merged.frame, plan), {}, issues, {}, nothing)
     return Rows(merged.frame, merged.windows, mapped, held=np.ones(len(merged.frame), dtype=bool), merged=True)
+
+
+def without_rows(opt_outs: OptOuts, plan: Plan) -> Rows:
+    """Opt-outs that go out without any row."""
+    nobody = frame_with({target.path: pa.array([], pa.string()) for target in plan.identifiers})
+    nothing = Mapped(nobody, {}, issue_frame(()), {}, np.zeros(0, np.int64))
+    return Rows(frame_with({}), np.zeros(0, np.int64), nothing, np.zeros(0, dtype=bool), opt_outs=opt_outs)

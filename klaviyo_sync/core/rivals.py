@@ -17,12 +17,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from klaviyo_sync.core.consent import Statements
+from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER, Statements
+from klaviyo_sync.core.fold import Aside, Fold, OptOuts, statement_columns
+from klaviyo_sync.core.fold_sql import JOINS
 from klaviyo_sync.core.frames import Mask, arrow, frame_with, table_of, true_at
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.mapping import Plan
 from klaviyo_sync.core.matching import KEEPS, Matching, superseded_by
-from klaviyo_sync.core.placeholders import leave_placeholders_out, placeholder_masks
+from klaviyo_sync.core.placeholders import STANDS_FOR_NOBODY, leave_placeholders_out, placeholder_masks
 from klaviyo_sync.core.sieve import Sieve
 from klaviyo_sync.core.sync import Channel
 
@@ -35,12 +37,14 @@ BATCH_ROWS = 16_384
 class Newest(NamedTuple):
     """Rows that go out, as they came, the position of each one's window, and by identifier those that go out without it.
 
-    `nobody` has by identifier those in which it is a placeholder.
+    `statements` are those that go out with them, whoever's row they are from. `nobody` has by identifier those in which it stands for
+    nobody.
     """
 
     frame: pd.DataFrame
     windows: np.ndarray
     without: dict[str, Mask]
+    statements: Mapping[Channel, Statements]
     nobody: dict[str, pa.Array]
 
 
@@ -68,6 +72,8 @@ class Rivals:
         self.waiting = self.stored = False
         self.superseded: dict[int, int] = {}
         self.nobody: tuple[int, ...] = ()
+        self.fold: Fold | None = None
+        self.asides: list[Aside] = []
 
     def identities(self, profiles: pd.DataFrame) -> pa.Table:
         """The cleaned identifiers of each row, in the form in which two rows of one profile are equal."""
@@ -108,15 +114,17 @@ class Rivals:
         profiles: pd.DataFrame,
         windows: np.ndarray,
         contested: Mask,
-        statements: Mapping[Channel, Statements],  # noqa: ARG002 - opt-outs of superseded rows are told by them
+        statements: Mapping[Channel, Statements],
     ) -> None:
-        """Keeps the contested ones of some rows: their cells as they came, their identifiers, and the position of each one's window."""
+        """Keeps the contested ones of some rows: their cells as they came, their identifiers, what they state, and each one's window."""
         if not contested.any():
             return
         rows = table_of(frame)
         rows = rows.rename_columns([self.cell(name) for name in rows.column_names]).append_column(WINDOW, pa.array(windows, pa.int32()))
         for key, cells in zip(self.keys, self.identities(profiles).columns, strict=True):
             rows = rows.append_column(key, cells)
+        for name, cells in statement_columns(statements, frame, profiles, self.plan).items():
+            rows = rows.append_column(name, cells)
         self.pending.append(rows.take(np.flatnonzero(contested)))
         self.waiting = True
         if sum(map(len, self.pending)) >= BATCH_ROWS:
@@ -148,10 +156,17 @@ class Rivals:
         return " || ".join(f"md5(row({', '.join(cells)})::VARCHAR)" for cells in (stating, every))
 
     def rank(self) -> None:
-        """Decides which rows go out, once all were added and those of nobody were taken. Fills `superseded`."""
+        """Decides which rows go out, and with what statements, once all were added and those of nobody were taken.
+
+        Fills `superseded` and `asides`.
+        """
         self.connection.execute(self.matching.ranking(self.cell(self.plan.modified_at), "content"))
         counts = "SELECT window_, count(*) FROM ranked WHERE NOT newest AND window_ <> ? GROUP BY ALL"
         self.superseded = dict(self.connection.execute(counts, [LATER]).fetchall())
+        if self.plan.consents:
+            order = (f"rivals.{self.cell(self.plan.modified_at)}", "rivals.content")
+            self.fold = Fold(self.connection, self.plan, self.matching, order)
+            self.asides = self.fold.compute()
 
     def of_nobody(self) -> Iterator[tuple[pd.DataFrame, np.ndarray, dict[str, pa.Array]]]:
         """The rows of the windows that have no identifier but placeholders, each with its window and where these are.
@@ -159,7 +174,7 @@ class Rivals:
         Placeholders are left out of all rows, and rows without any other identifier are let go of once they are taken.
         """
         self.flush()
-        self.nobody = leave_placeholders_out(self.connection, self.keys)
+        self.nobody = leave_placeholders_out(self.connection, self.keys, self.stated_about())
         if not self.nobody:
             return
         nothing = " AND ".join(f"{key} IS NULL" for key in self.keys)
@@ -168,14 +183,28 @@ class Rivals:
             yield self.frame(batch), windows_of(batch), dict(placeholder_masks(batch, self.paths, self.nobody))
         self.connection.execute(f"DELETE FROM rivals WHERE {nothing}")  # noqa: S608 - our own names
 
+    def stated_about(self) -> dict[str, list[str]]:
+        """By key, the columns that say what a row states about it."""
+        columns: dict[str, list[str]] = {}
+        for number, target in enumerate(self.plan.consents):
+            path = CHANNEL_IDENTIFIER[target.channel]
+            if path in self.paths:
+                columns.setdefault(self.keys[self.paths.index(path)], []).append(JOINS.format(number))
+        return columns
+
     def newest(self) -> Iterator[Newest]:
         """The rows to send, some thousands at a time."""
         keeps = {path: KEEPS.format(self.matching.number(path)) for path in self.matching.sharing}
-        columns = ", ".join(["rivals.*", *keeps.values()])
-        wanted = f"SELECT {columns} FROM rivals JOIN ranked ON rivals.rowid = ranked.row_ WHERE newest AND ranked.window_ <> $later"  # noqa: S608
+        stated = self.fold.net_columns if self.fold else ()
+        flags = [STANDS_FOR_NOBODY.format(number) for number in self.nobody]
+        columns = ", ".join([f"rivals.{name}" for name in (WINDOW, *self.cells.values(), *flags)] + [*keeps.values(), *stated])
+        folded = " LEFT JOIN net USING (row_)" if self.fold else ""
+        joined = f"rivals JOIN ranked ON rivals.rowid = ranked.row_{folded}"
+        wanted = f"SELECT {columns} FROM {joined} WHERE newest AND ranked.window_ <> $later"  # noqa: S608
         for batch in self.connection.sql(wanted, params={"later": LATER}).to_arrow_reader(BATCH_ROWS):
             without = {path: true_at(pc.invert(batch.column(kept))) for path, kept in keeps.items()}
-            yield Newest(self.frame(batch), windows_of(batch), without, dict(placeholder_masks(batch, self.paths, self.nobody)))
+            nobody = dict(placeholder_masks(batch, self.paths, self.nobody))
+            yield Newest(self.frame(batch), windows_of(batch), without, self.fold.statements(batch) if self.fold else {}, nobody)
 
     def merged(self) -> Iterator[Merged]:
         """The superseded rows with a strong identifier that no row has which goes out."""
@@ -189,8 +218,14 @@ class Rivals:
         """The rows of a batch as the warehouse gave them."""
         return frame_with({name: batch.column(cell) for name, cell in self.cells.items()})
 
+    def opt_outs(self) -> Iterator[OptOuts]:
+        """The opt-outs that go out without a row, as `Fold.opt_outs` has them."""
+        return self.fold.opt_outs() if self.fold else iter(())
+
     def drop(self) -> None:
         """Lets go of all rows."""
+        if self.fold:
+            self.fold.drop()
         self.connection.execute("DROP TABLE IF EXISTS rivals; DROP TABLE IF EXISTS ranked")
 
 

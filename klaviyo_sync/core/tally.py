@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from klaviyo_sync.core.clearing import anything
 from klaviyo_sync.core.consent_counts import ConsentCounts, added
 from klaviyo_sync.core.consent_reasons import UNDATED
 from klaviyo_sync.core.consent_result import MEANINGS, ConsentOutcome, by_meaning, opts_out, stated_channels, stated_column
+from klaviyo_sync.core.fold import Aside
 from klaviyo_sync.core.frames import true_at
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.prepared import WINDOW, Prepared
@@ -108,6 +109,14 @@ class Tally:
             self.meanings_of(channel)[:, OPT_OUT] += np.bincount(leaving, minlength=len(self.windows))
         for channel, rows in ready.rejected_statements.items():
             self.add_statements(channel, ConsentCounts(stated=1, rejected=1), windows[rows])
+
+    def add_asides(self, asides: Iterable[Aside]) -> None:
+        """Counts statements that do not go out, since others count in their place."""
+        for window, channel, fate, code, number in asides:
+            counts = replace(ConsentCounts(stated=number), **{fate: number})
+            self.consent[window] = added(self.consent[window], {channel: counts})
+            if code:
+                self.issues[window][IssueKind(channel, code)] += number
 
     def add_statements(self, channel: Channel, one: ConsentCounts, windows: np.ndarray) -> None:
         """Adds one statement's counts for each of these windows."""

@@ -132,14 +132,18 @@ class Life(NamedTuple):
     did: tuple[int, str] | None
 
     def end(self) -> str:
-        """What must hold once every row is in: the newest statement, the opt-out on a tie, and no undated subscribe lifts an opt-out."""
-        month, word, dated = self.stated[-1]
+        """What must hold once every row is in: the newest dated statement, the opt-out on a tie; no undated subscribe lifts one."""
+        outs = [month for month, word, _ in self.stated if word == "Unsubscribed"]
+        ins = [month for month, word, dated in self.stated if word == "Subscribe" and dated]
+        undated_out = any(word == "Unsubscribed" and not dated and month == max(outs) for month, word, dated in self.stated)
         done, held = self.did or (0, "")
-        if word == "":
-            return {"in": "SUBSCRIBED", "out": "UNSUBSCRIBED", "": "NEVER_SUBSCRIBED"}[held]
-        if word == "Unsubscribed":
-            return "SUBSCRIBED" if held == "in" and dated and done > month else "UNSUBSCRIBED"
-        return "UNSUBSCRIBED" if held == "out" and (not dated or done >= month) else "SUBSCRIBED"
+        if outs and max(outs) >= max(ins, default=0):
+            return "SUBSCRIBED" if held == "in" and not undated_out and done > max(outs) else "UNSUBSCRIBED"
+        if ins:
+            return "UNSUBSCRIBED" if held == "out" and done >= max(ins) else "SUBSCRIBED"
+        if any(word == "Subscribe" for _, word, _ in self.stated):
+            return "UNSUBSCRIBED" if held == "out" else "SUBSCRIBED"
+        return {"in": "SUBSCRIBED", "out": "UNSUBSCRIBED", "": "NEVER_SUBSCRIBED"}[held]
 
 
 def lives() -> Iterator[Life]:
