@@ -15,6 +15,7 @@ from klaviyo_sync.config.connections import TYPES, Connection, KlaviyoSettings, 
 from klaviyo_sync.config.crosschecks import check_connections, check_names, check_relations, check_shared_names, notes
 from klaviyo_sync.config.document import Document, each_env, read
 from klaviyo_sync.config.env import Env
+from klaviyo_sync.config.placeholders import PlaceholderSettings
 from klaviyo_sync.config.problems import KeyPath, Problems, dotted, shown
 from klaviyo_sync.config.project import Project, Source
 from klaviyo_sync.config.rejects import RejectsSettings
@@ -27,7 +28,7 @@ FILE = "klaviyo_sync.yaml"
 VARIABLE = "KLAVIYO_SYNC_CONFIG"
 FOLDER = "syncs"
 RESERVED_NAMES = frozenset(("profiles",))
-PROJECT_KEYS = ("klaviyo", "connections", "rejects")
+PROJECT_KEYS = ("klaviyo", "connections", "rejects", "placeholders")
 PROJECT_MAPPINGS: frozenset[KeyPath] = frozenset(((), ("klaviyo",), ("connections",), ("connections", "*"), ("connections", "*", "labels")))
 SYNC_MAPPINGS: frozenset[KeyPath] = frozenset(((), ("profile",), ("properties",), ("consent",), ("tolerance",), ("stop_above",), ("tags",)))
 
@@ -57,6 +58,7 @@ def load(
         problems.raise_any()
     document = read(found, problems, PROJECT_MAPPINGS)
     klaviyo, told, connections, rejects = read_project(document, problems, known) if document else (None, (), {}, RejectsSettings())
+    placeholders = read_placeholders(document, problems, known) if document else ()
     names = document.value.get("connections") if document else None
     pairs = read_syncs(found.parent / FOLDER, problems, known)
     check_connections(pairs, frozenset(names) if isinstance(names, dict) else None, found, problems)
@@ -68,7 +70,7 @@ def load(
         raise AssertionError("a configuration without problems has its Klaviyo settings")
     if environ is None:
         refuse_overruled_sandbox(klaviyo.base_url, shell_environment() if shell is None else shell)
-    syncs = tuple(sync for _, sync in pairs if sync is not None)
+    syncs = tuple(sync.model_copy(update={"placeholders": placeholders}) for _, sync in pairs if sync is not None)
     sources = {read_document.path.stem: source(read_document) for read_document, _ in pairs}
     every_note = (*told, *notes(syncs, now or datetime.now(UTC)))
     where = source(document) if document else None
@@ -108,6 +110,15 @@ def read_rejects(document: Document, problems: Problems, environ: Mapping[str, s
         return RejectsSettings()
     read = validated(RejectsSettings, parts, document, problems, at=at) or RejectsSettings()
     return read.model_copy(update={"folder": beside(document.path.parent.absolute(), read.folder)})
+
+
+def read_placeholders(document: Document, problems: Problems, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The values that stand for nobody."""
+    given = document.value.get("placeholders") or ()
+    if isinstance(given, list):
+        given = [resolved(part, document, problems, environ) or "unset" if isinstance(part, Env) else part for part in given]
+    read = validated(PlaceholderSettings, {"placeholders": given}, document, problems)
+    return read.placeholders if read else ()
 
 
 def read_klaviyo(document: Document, problems: Problems, environ: Mapping[str, str]) -> tuple[KlaviyoSettings | None, tuple[str, ...]]:
@@ -181,7 +192,7 @@ def read_sync(document: Document, problems: Problems, environ: Mapping[str, str]
     """The sync of a document, its variables replaced."""
     missing = {key for key, env in each_env(document.value).items() if resolved(env, document, problems, environ) is None}
     value = replaced(document.value, environ)
-    return validated(Sync, value, document, problems, given={"name": document.path.stem}, excused=missing)
+    return validated(Sync, value, document, problems, given={"name": document.path.stem, "placeholders": ()}, excused=missing)
 
 
 def resolved(env: Env, document: Document, problems: Problems, environ: Mapping[str, str]) -> str | None:

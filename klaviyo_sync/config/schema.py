@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from klaviyo_sync.config import env
 from klaviyo_sync.config.connections import TYPES, KlaviyoSettings
+from klaviyo_sync.config.placeholders import PlaceholderSettings
 from klaviyo_sync.config.rejects import RejectsSettings
 from klaviyo_sync.core.attributes import ATTRIBUTES
 from klaviyo_sync.core.reserved import DISPLAY_NAMES, KLAVIYO_ONLY
@@ -24,7 +25,7 @@ SCALARS = ("string", "integer", "number", "boolean")
 
 def sync_schema() -> Schema:
     """The JSON Schema of `syncs/<name>.yaml`."""
-    schema, definitions = described(Sync, "name")
+    schema, definitions = described(Sync, "name", "placeholders")
     schema["oneOf"] = [{"required": ["dataset"]}, {"required": ["query"]}]
     properties = schema["properties"]
     definitions["attribute"] = properties["profile"].pop("additionalProperties")
@@ -66,6 +67,7 @@ def project_schema() -> Schema:
                     "oneOf": connections,
                 },
             },
+            "placeholders": described(PlaceholderSettings)[0]["properties"]["placeholders"],
             "rejects": {
                 "anyOf": [{"type": "string"}, ENV, rejects],
                 "description": "Folder or address (s3://, gs://, az://) of the rejects files, or a mapping that adds `keep`.",

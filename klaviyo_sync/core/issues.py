@@ -119,6 +119,12 @@ CODES: dict[str, Code] = {
             "Take the character out in the warehouse; the value shows it as \\u200b or the like.",
         ),
         Code(
+            "placeholder_identifier",
+            "cell",
+            "An identifier that stands for nobody: a word such as unknown, or a value beside many different people.",
+            "Leave the cell NULL, or list the value under placeholders in klaviyo_sync.yaml, so that every window leaves it out.",
+        ),
+        Code(
             "inexact_identifier",
             "cell",
             "An identifier from a float, too large to be exact.",

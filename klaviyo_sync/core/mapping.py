@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -22,17 +23,18 @@ from klaviyo_sync.core.cleaning import (
     cleaner_for_written_dates,
     orders_in,
 )
-from klaviyo_sync.core.cleaning.cells import Form
+from klaviyo_sync.core.cleaning.cells import Flag, Form
 from klaviyo_sync.core.clearing import clearing_fields, packed
 from klaviyo_sync.core.consent import ConsentTarget, Statements, state
 from klaviyo_sync.core.consent_result import BIRTH
 from klaviyo_sync.core.decisions import Mode
 from klaviyo_sync.core.dialects import Dialect, Kind
 from klaviyo_sync.core.errors import ConfigError, about
-from klaviyo_sync.core.frames import arrow, frame_with, true_at
+from klaviyo_sync.core.frames import arrow, frame_with, keep_where, true_at
 from klaviyo_sync.core.issue_frames import issue_frame
 from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.kernels import pc
+from klaviyo_sync.core.placeholders import known_placeholders
 from klaviyo_sync.core.query import Column, find_column, modified_kind
 from klaviyo_sync.core.sync import Channel, ConsentField, PropertyField, SharedPhone, Sync
 
@@ -116,6 +118,7 @@ def plan_mapping(sync: Sync, columns: Sequence[Column], dialect: Dialect, now: d
     where = sync.dataset or "the query"
     spelled: dict[str, str] = {}  # each name in the YAML, and the first one there of the same column: `email` for EMAIL as well
     names: dict[Column, str] = {}
+    placeholders = known_placeholders(sync.placeholders)
 
     def column_of(name: str) -> Column:
         column = find_column(name, columns, where)
@@ -138,9 +141,9 @@ def plan_mapping(sync: Sync, columns: Sequence[Column], dialect: Dialect, now: d
         kind = kind_of(entry.column, "profile", path, "column")
         if ATTRIBUTES[path].kind == "phone":
             country_kind = "text" if entry.country is None else kind_of(entry.country, "profile", path, "country")
-            clean = cleaner_for_phone(entry, kind, country_kind, sync.zone)
+            clean = cleaner_for_phone(entry, kind, country_kind, sync.zone, placeholders)
             return Target(path, spelled[entry.column], clean, None if entry.country is None else spelled[entry.country])
-        return Target(path, spelled[entry.column], cleaner_for_attribute(ATTRIBUTES[path], kind, sync.zone))
+        return Target(path, spelled[entry.column], cleaner_for_attribute(ATTRIBUTES[path], kind, sync.zone, placeholders))
 
     def typed_target(path: str, entry: PropertyField, kind: Kind) -> Target:
         written = cleaner_for_written_dates(entry, kind, sync.zone)
@@ -233,9 +236,17 @@ def map_statements(frame: pd.DataFrame, identifiers: Mapping[str, pa.Array], pla
     return {target.channel: state(target, frame, identifiers, plan.now, plan.zone) for target in plan.consents}
 
 
-def map_frame(frame: pd.DataFrame, plan: Plan) -> Mapped:
-    """The rows as profile cells, with the issues of every cell that could not go out as it is."""
+def map_frame(frame: pd.DataFrame, plan: Plan, placeholders: Mapping[str, pa.Array] = MappingProxyType({})) -> Mapped:
+    """The rows as profile cells, with the issues of every cell that could not go out as it is.
+
+    `placeholders` has by path the rows whose identifier turned out to be a placeholder.
+    """
     cleaned = {target: clean_target(target, frame, plan) for target in plan.targets}
+    for target in plan.identifiers:
+        if (where := placeholders.get(target.path)) is not None:
+            found = cleaned[target]
+            flag = Flag("placeholder_identifier", where)
+            cleaned[target] = found._replace(cells=keep_where(pc.invert(where), found.cells), flags=(*found.flags, flag))
     identifiers = {target.path: cleaned[target].cells for target in plan.identifiers}
     statements = map_statements(frame, identifiers, plan)
     flags = [(target.column, flag) for target, found in cleaned.items() for flag in found.flags]

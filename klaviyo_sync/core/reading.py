@@ -137,11 +137,13 @@ def newest_rows(
         rivals.flush()
         for table in joined(later, NOTICED_ROWS):
             add_later(frame_of(table), plan, rivals)
+        for frame, windows, nobody in rivals.of_nobody():
+            yield Rows(frame, windows, map_frame(frame, plan, nobody), held=np.zeros(len(frame), dtype=bool))
         rivals.rank()
         for merged in rivals.merged():
             yield merged_rows(merged, plan)
-        for frame, windows, without, statements in rivals.newest():
-            mapped = numbers_as_property(stating(map_frame(frame, plan), statements), plan)
+        for frame, windows, without, statements, nobody in rivals.newest():
+            mapped = numbers_as_property(stating(map_frame(frame, plan, nobody), statements), plan)
             for path, where in without.items():
                 mapped = leave_out(mapped, plan, path, where, shared(path))
             yield Rows(frame, windows, mapped, held=np.zeros(len(frame), dtype=bool))

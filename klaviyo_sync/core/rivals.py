@@ -17,12 +17,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from klaviyo_sync.core.consent import Statements
+from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER, Statements
 from klaviyo_sync.core.fold import Aside, Fold, OptOuts, statement_columns
+from klaviyo_sync.core.fold_sql import JOINS
 from klaviyo_sync.core.frames import Mask, arrow, frame_with, table_of, true_at
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.mapping import Plan
 from klaviyo_sync.core.matching import KEEPS, Matching, superseded_by
+from klaviyo_sync.core.placeholders import STANDS_FOR_NOBODY, leave_placeholders_out, placeholder_masks
 from klaviyo_sync.core.sieve import Sieve
 from klaviyo_sync.core.sync import Channel
 
@@ -35,13 +37,15 @@ BATCH_ROWS = 16_384
 class Newest(NamedTuple):
     """Rows that go out, as they came, the position of each one's window, and by identifier those that go out without it.
 
-    `statements` are those that go out with them, whoever's row they are from.
+    `statements` are those that go out with them, whoever's row they are from. `nobody` has by identifier those in which it stands for
+    nobody.
     """
 
     frame: pd.DataFrame
     windows: np.ndarray
     without: dict[str, Mask]
     statements: Mapping[Channel, Statements]
+    nobody: dict[str, pa.Array]
 
 
 class Merged(NamedTuple):
@@ -67,6 +71,7 @@ class Rivals:
         self.pending: list[pa.Table] = []
         self.waiting = self.stored = False
         self.superseded: dict[int, int] = {}
+        self.nobody: tuple[int, ...] = ()
         self.fold: Fold | None = None
         self.asides: list[Aside] = []
 
@@ -151,8 +156,10 @@ class Rivals:
         return " || ".join(f"md5(row({', '.join(cells)})::VARCHAR)" for cells in (stating, every))
 
     def rank(self) -> None:
-        """Decides which rows go out, and with what statements, once all were added. Fills `superseded` and `asides`."""
-        self.flush()
+        """Decides which rows go out, and with what statements, once all were added and those of nobody were taken.
+
+        Fills `superseded` and `asides`.
+        """
         self.connection.execute(self.matching.ranking(self.cell(self.plan.modified_at), "content"))
         counts = "SELECT window_, count(*) FROM ranked WHERE NOT newest AND window_ <> ? GROUP BY ALL"
         self.superseded = dict(self.connection.execute(counts, [LATER]).fetchall())
@@ -161,17 +168,43 @@ class Rivals:
             self.fold = Fold(self.connection, self.plan, self.matching, order)
             self.asides = self.fold.compute()
 
+    def of_nobody(self) -> Iterator[tuple[pd.DataFrame, np.ndarray, dict[str, pa.Array]]]:
+        """The rows of the windows that have no identifier but placeholders, each with its window and where these are.
+
+        Placeholders are left out of all rows, and rows without any other identifier are let go of once they are taken.
+        """
+        self.flush()
+        self.nobody = leave_placeholders_out(self.connection, self.keys, self.stated_about())
+        if not self.nobody:
+            return
+        nothing = " AND ".join(f"{key} IS NULL" for key in self.keys)
+        wanted = self.connection.sql(f"SELECT * FROM rivals WHERE {nothing} AND window_ <> $later", params={"later": LATER})  # noqa: S608
+        for batch in wanted.to_arrow_reader(BATCH_ROWS):
+            yield self.frame(batch), windows_of(batch), dict(placeholder_masks(batch, self.paths, self.nobody))
+        self.connection.execute(f"DELETE FROM rivals WHERE {nothing}")  # noqa: S608 - our own names
+
+    def stated_about(self) -> dict[str, list[str]]:
+        """By key, the columns that say what a row states about it."""
+        columns: dict[str, list[str]] = {}
+        for number, target in enumerate(self.plan.consents):
+            path = CHANNEL_IDENTIFIER[target.channel]
+            if path in self.paths:
+                columns.setdefault(self.keys[self.paths.index(path)], []).append(JOINS.format(number))
+        return columns
+
     def newest(self) -> Iterator[Newest]:
         """The rows to send, some thousands at a time."""
         keeps = {path: KEEPS.format(self.matching.number(path)) for path in self.matching.sharing}
         stated = self.fold.net_columns if self.fold else ()
-        columns = ", ".join([f"rivals.{name}" for name in (WINDOW, *self.cells.values())] + [*keeps.values(), *stated])
+        flags = [STANDS_FOR_NOBODY.format(number) for number in self.nobody]
+        columns = ", ".join([f"rivals.{name}" for name in (WINDOW, *self.cells.values(), *flags)] + [*keeps.values(), *stated])
         folded = " LEFT JOIN net USING (row_)" if self.fold else ""
         joined = f"rivals JOIN ranked ON rivals.rowid = ranked.row_{folded}"
         wanted = f"SELECT {columns} FROM {joined} WHERE newest AND ranked.window_ <> $later"  # noqa: S608
         for batch in self.connection.sql(wanted, params={"later": LATER}).to_arrow_reader(BATCH_ROWS):
             without = {path: true_at(pc.invert(batch.column(kept))) for path, kept in keeps.items()}
-            yield Newest(self.frame(batch), windows_of(batch), without, self.fold.statements(batch) if self.fold else {})
+            nobody = dict(placeholder_masks(batch, self.paths, self.nobody))
+            yield Newest(self.frame(batch), windows_of(batch), without, self.fold.statements(batch) if self.fold else {}, nobody)
 
     def merged(self) -> Iterator[Merged]:
         """The superseded rows with a strong identifier that no row has which goes out."""

@@ -237,6 +237,7 @@ class Sync(Model):
         description="How far back a schedule looks for windows that are not done; 7d, or three windows where they take longer.",
         examples=["7d"],
     )
+    placeholders: tuple[str, ...] = Field(default=(), description="Values that stand for nobody, out of klaviyo_sync.yaml.")
     profile: dict[AttributePath, Annotated[AttributeField, Shorthand("column")]] = Field(
         min_length=1, description="Klaviyo attribute: column. At least one identifier: email, phone_number, external_id or id."
     )

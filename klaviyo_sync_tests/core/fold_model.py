@@ -142,11 +142,10 @@ class Model:
         kind = KIND[channel]
         stating = [row for row in self.rows if channel in row.said]
         leaving = [row for row in stating if not row.said[channel].joins and self.stands_at(getattr(row, kind), row, channel)]
-        found = [
-            Going(False, row.said[channel].at, row.window, row, True) for row in leaving if getattr(row, kind) == address
-        ]  # fmt: skip
+        own = [row for row in leaving if getattr(row, kind) == address]
+        found = [Going(joins=False, at=row.said[channel].at, window=row.window, row=row, own=True) for row in own]
         found += [
-            Going(False, row.said[channel].at, row.window, row, False)
+            Going(joins=False, at=row.said[channel].at, window=row.window, row=row, own=False)
             for row in leaving
             if row.window >= 0 and not row.newest and self.new_address(row, kind) == address and self.stands_at(address, row, channel)
         ]
@@ -173,7 +172,7 @@ class Model:
             chosen = best_undated if needed or newest > moved else best_dated
         if chosen is None:
             return None, False
-        return Going(True, chosen.said[channel].at, chosen.window, chosen, True), False
+        return Going(joins=True, at=chosen.said[channel].at, window=chosen.window, row=chosen, own=True), False
 
     def fold(self) -> Folded:
         """All of it."""

@@ -99,6 +99,7 @@ def sync_of(case: Mapping[str, Any]) -> Sync:
             "name": "case",
             "connection": "local",
             **({"query": case["query"]} if "query" in case else {"dataset": "people"}),
+            "placeholders": case.get("placeholders", ()),
             "modified_at": {"column": MODIFIED, **({"timezone": case["timezone"]} if "timezone" in case else {})},
             "frequency": "daily",
             "start": "2026-01-01",

@@ -156,7 +156,9 @@ def folded(
         rivals.drop()
 
 
-def compared(rivals: Rivals, given_rows: Sequence[Given], used: Plan, cuts: Sequence[int]) -> tuple[Folded, list[Row]]:
+def compared(  # noqa: C901 - one thing after the other
+    rivals: Rivals, given_rows: Sequence[Given], used: Plan, cuts: Sequence[int]
+) -> tuple[Folded, list[Row]]:
     """The same, from rivals that hold nothing yet."""
     rows = [one.row() for one in given_rows]
     numbered = list(range(len(rows)))
@@ -175,7 +177,7 @@ def compared(rivals: Rivals, given_rows: Sequence[Given], used: Plan, cuts: Sequ
         return result, []
     rivals.rank()
     phone = rivals.matching.number("phone_number")
-    query = f"SELECT rivals.{rivals.cell('number')}, place, ranked.newest, keeps_{phone} FROM rivals "  # noqa: S608
+    query = f"SELECT rivals.{rivals.cell('number')}, place, ranked.newest, keeps_{phone} FROM rivals "
     query += "JOIN ranked ON ranked.row_ = rivals.rowid JOIN (SELECT row_, place FROM folding) USING (row_)"
     for number, place, newest, keeps in rivals.connection.execute(query).fetchall():
         rows[number].place, rows[number].newest, rows[number].keeps_phone = place, newest, keeps
@@ -238,6 +240,8 @@ def test_any_grouping_folds_alike(
     order.shuffle(shuffled)
     other, again = folded(connection, shuffled, PLANS[undated], sorted(min(cut, len(shuffled)) for cut in cuts))
 
+    joins_nothing = False
+
     def addressed(result: Folded, among: list[Row]) -> dict[tuple[Channel, str], set[bool]]:
         """Which addresses are subscribed or opt out."""
         kind = {"email_marketing": "mail", "sms_marketing": "phone"}
@@ -247,7 +251,7 @@ def test_any_grouping_folds_alike(
             found[channel, getattr(by_place[place], kind[channel])].add(joins)
         for said in result.alone.values():
             for channel, (address, _) in said.items():
-                found[channel, address].add(False)
+                found[channel, address].add(joins_nothing)
         return found
 
     # Which of two rows of one moment is the newer one is decided by their cells; here a number is among them, which differs.

@@ -132,7 +132,7 @@ class Life(NamedTuple):
     did: tuple[int, str] | None
 
     def end(self) -> str:
-        """What must hold once every row is in: the newest statement with a date, the opt-out on a tie, and no undated subscribe lifts one."""
+        """What must hold once every row is in: the newest dated statement, the opt-out on a tie; no undated subscribe lifts one."""
         outs = [month for month, word, _ in self.stated if word == "Unsubscribed"]
         ins = [month for month, word, dated in self.stated if word == "Subscribe" and dated]
         undated_out = any(word == "Unsubscribed" and not dated and month == max(outs) for month, word, dated in self.stated)

@@ -11,10 +11,13 @@ import pyarrow as pa
 from klaviyo_sync.core.attributes import Attribute
 from klaviyo_sync.core.attributes import Kind as AttributeKind
 from klaviyo_sync.core.cleaning import texts, typed
-from klaviyo_sync.core.cleaning.cells import Cleaned, as_text, text_cells
+from klaviyo_sync.core.cleaning.cells import Cleaned, Flag, as_text, text_cells, trimmed
 from klaviyo_sync.core.cleaning.date_forms import NO_ORDERS, DayOrders
 from klaviyo_sync.core.cleaning.phones import clean_phone
 from klaviyo_sync.core.dialects import Kind
+from klaviyo_sync.core.frames import keep_where
+from klaviyo_sync.core.kernels import pc
+from klaviyo_sync.core.placeholders import are_placeholders
 from klaviyo_sync.core.sync import AttributeField, PropertyField, PropertyType
 
 
@@ -70,17 +73,32 @@ OWN_TYPES: dict[Kind, PropertyType] = {
 }
 
 
-def cleaner_for_attribute(attribute: Attribute, kind: Kind, zone: ZoneInfo) -> Cleaner:
-    """The cleaner of an attribute other than a phone number, for a column of this kind."""
+def cleaner_for_attribute(attribute: Attribute, kind: Kind, zone: ZoneInfo, placeholders: pa.Array) -> Cleaner:
+    """The cleaner of an attribute other than a phone number, for a column of this kind. Placeholders are no identifiers."""
     if attribute.kind in DEGREES:
         code, most = DEGREES[attribute.kind]
         return lambda cells: typed.clean_degrees(cells, kind, zone, code, most)
     if attribute.kind == "zip":
         return lambda cells: texts.clean_zip(cells, kind, zone)
     clean = TEXT_CLEANERS[attribute.kind]
+    if attribute.identifier:
+        clean = without_placeholders(clean, placeholders)
     if attribute.identifier and kind == "float":
         return lambda cells: clean_exactly(lambda floats: texts.clean_as_text(clean, floats, kind, zone), cells)
     return lambda cells: texts.clean_as_text(clean, cells, kind, zone)
+
+
+def without_placeholders(clean: Cleaner, known: pa.Array) -> Cleaner:
+    """The cleaner of texts, with the known placeholders left out."""
+
+    def cleaned(texts: pa.Array) -> Cleaned:
+        nobody = are_placeholders(trimmed(texts), known)
+        if not pc.any(nobody).as_py():
+            return clean(texts)
+        others = clean(keep_where(pc.invert(nobody), texts))
+        return others._replace(flags=(*others.flags, Flag("placeholder_identifier", nobody)))
+
+    return cleaned
 
 
 def clean_exactly(clean: Cleaner, floats: pa.Array) -> Cleaned:
@@ -91,14 +109,15 @@ def clean_exactly(clean: Cleaner, floats: pa.Array) -> Cleaned:
 
 
 def cleaner_for_phone(
-    field: AttributeField, kind: Kind, country_kind: Kind, zone: ZoneInfo
+    field: AttributeField, kind: Kind, country_kind: Kind, zone: ZoneInfo, placeholders: pa.Array
 ) -> Callable[[pa.Array, pa.Array | None], Cleaned]:
     """The cleaner of phone numbers; its second argument is the countries' column, if one is mapped."""
 
     def clean(cells: pa.Array, countries: pa.Array | None) -> Cleaned:
         cells, inexact = texts.exact(cells) if kind == "float" else (cells, ())
         numbers, flags = text_cells(cells, kind, zone)
-        cleaned = clean_phone(numbers, None if countries is None else as_text(countries, country_kind, zone), field.default_country)
+        places = None if countries is None else as_text(countries, country_kind, zone)
+        cleaned = without_placeholders(lambda texts: clean_phone(texts, places, field.default_country), placeholders)(numbers)
         return cleaned._replace(flags=(*inexact, *flags, *cleaned.flags))
 
     return clean
