@@ -209,7 +209,7 @@ def compared(  # noqa: C901 - one thing after the other
             else:
                 assert named["external_id"] is None
                 assert (named["email"] is None) == ("email_marketing" not in spoken)
-            result.alone[window, place] = {channel: (address[channel], at) for channel, at in spoken.items()}
+            result.alone[window, place] = {channel: (address[channel], at) for channel, at in spoken.items()}  # type: ignore[assignment]
     assert not owners or max(owners.values()) == 1, "all channels of one person are in one call"
     for aside in rivals.asides:
         result.asides[aside.window, aside.channel, aside.fate, aside.code] += aside.statements  # type: ignore[index]
