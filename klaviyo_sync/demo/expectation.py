@@ -77,7 +77,9 @@ COUNTS = """
 """
 
 CONSENT = """
-    , newest AS (SELECT *, unnest(stated, recursive := true) FROM known WHERE (rejected OR age = 1) AND modified_at < $until),
+    , newest AS (
+        SELECT *, unnest(stated, recursive := true), NOT rejected AND age > 1 AS superseded FROM known WHERE modified_at < $until
+    ),
     -- An opt-out goes out without its row, where the row says whose it is.
     leaving AS (SELECT *, meaning = 'unsubscribe' AND (NOT rejected OR dirt = 'huge_text') AS leaves_alone FROM newest),
     judged AS (
@@ -85,6 +87,8 @@ CONSENT = """
             channel,
             meaning,
             CASE
+                -- Its person's newest row says the same.
+                WHEN superseded THEN 'skipped'
                 WHEN wrong OR (rejected AND NOT leaves_alone) THEN 'rejected'
                 WHEN not_stored AND NOT leaves_alone THEN 'refused'
                 WHEN meaning = 'unsubscribe' OR no.n IS NULL OR (channel = 'sms_marketing' AND NOT no.sms) THEN 'sent'
@@ -92,6 +96,7 @@ CONSENT = """
                 ELSE 'guarded'
             END AS fate
         FROM leaving LEFT JOIN sample.opted_out AS no ON no.n = person
+        WHERE NOT (superseded AND wrong)
     )
     SELECT
         channel,
@@ -137,7 +142,7 @@ class Sample:
         return Expected(*found[0])
 
     def consent(self, sync: str, until: datetime, now: datetime) -> list[ExpectedConsent]:
-        """The same of what the newest rows state about consent, a line per channel."""
+        """The same of what the rows state about consent, a line per channel."""
         found = self.rows(KNOWN + CONSENT, {"sync": sync, "until": until, "now": now, "not_stored": NOT_STORED})
         return [ExpectedConsent(*row) for row in found]
 

@@ -15,7 +15,7 @@ from fold_model import CHANNELS, Channel, Folded, Model, Row, Said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from how_many import examples
+from how_many import long_form
 from klaviyo_sync.core.dialects import DIALECTS
 from klaviyo_sync.core.frames import arrow, frame_of
 from klaviyo_sync.core.mapping import Plan, map_identifiers, map_statements, plan_mapping
@@ -209,7 +209,7 @@ def compared(  # noqa: C901 - one thing after the other
             else:
                 assert named["external_id"] is None
                 assert (named["email"] is None) == ("email_marketing" not in spoken)
-            result.alone[window, place] = {channel: (address[channel], at) for channel, at in spoken.items()}
+            result.alone[window, place] = {channel: (address[channel], at) for channel, at in spoken.items()}  # type: ignore[assignment]
     assert not owners or max(owners.values()) == 1, "all channels of one person are in one call"
     for aside in rivals.asides:
         result.asides[aside.window, aside.channel, aside.fate, aside.code] += aside.statements  # type: ignore[index]
@@ -218,7 +218,7 @@ def compared(  # noqa: C901 - one thing after the other
 
 @pytest.mark.parametrize("undated", PLANS)
 @given(given_rows=ROWS)
-@settings(deadline=None, max_examples=examples(1_000))
+@settings(deadline=None, max_examples=1_000 if long_form() else 60)
 def test_the_fold_is_that_of_the_model(connection: duckdb.DuckDBPyConnection, undated: str, given_rows: list[Given]) -> None:
     """What goes out with each row, what goes out alone, and what is counted aside, is what the rules say."""
     result, rows = folded(connection, given_rows, PLANS[undated])
@@ -230,7 +230,7 @@ def test_the_fold_is_that_of_the_model(connection: duckdb.DuckDBPyConnection, un
 
 @pytest.mark.parametrize("undated", PLANS)
 @given(given_rows=ROWS, cuts=st.lists(st.integers(0, 10), max_size=3), order=st.randoms())
-@settings(deadline=None, max_examples=examples(200))
+@settings(deadline=None, max_examples=200 if long_form() else 20)
 def test_any_grouping_folds_alike(
     connection: duckdb.DuckDBPyConnection, undated: str, given_rows: list[Given], cuts: list[int], order: Any
 ) -> None:
