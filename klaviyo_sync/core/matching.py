@@ -160,16 +160,12 @@ def newest_of(number: int, which: str, name: str) -> str:
     return f"CASE WHEN won_{number} IS NOT NULL THEN max(mark) FILTER ({which}) OVER (PARTITION BY won_{number}) END AS {name}"
 
 
-def superseded_by(keys: Sequence[str]) -> str:
-    """SQL for the merged rows of the windows: their cells, why, and the keys of the row that goes out in their place (`by_N`)."""
-    columns = ", ".join(f"kept.{key} AS by_{number}" for number, key in enumerate(keys))
-    return f"""
-        WITH RECURSIVE chain AS (
-            SELECT row_, why, next_ FROM ranked WHERE why <> '{SAME_PROFILE}' AND window_ <> $later
-            UNION ALL
-            SELECT chain.row_, chain.why, ranked.next_ FROM chain JOIN ranked ON ranked.row_ = chain.next_ WHERE ranked.next_ IS NOT NULL
-        )
-        SELECT rivals.*, chain.why, {columns}
-        FROM chain JOIN ranked ON ranked.row_ = chain.next_ AND ranked.newest
-        JOIN rivals AS kept ON kept.rowid = chain.next_ JOIN rivals ON rivals.rowid = chain.row_
-    """  # noqa: S608 - our own names
+# The merged rows of the windows, each with a newer row; then, over and over, with the row by which that one is superseded.
+MERGED = f"CREATE TEMP TABLE merged AS SELECT row_, why, next_ FROM ranked WHERE why <> '{SAME_PROFILE}' AND window_ <> $later"  # noqa: S608
+FOLLOWED = "UPDATE merged SET next_ = ranked.next_ FROM ranked WHERE ranked.row_ = merged.next_ AND NOT ranked.newest"
+
+
+def instead(keys: Sequence[str]) -> str:
+    """SQL that fills `instead` from `merged`: row_, why, and the keys of the row that goes out in place of each (`by_N`)."""
+    columns = ", ".join(f"rivals.{key} AS by_{number}" for number, key in enumerate(keys))
+    return f"CREATE TEMP TABLE instead AS SELECT row_, why, {columns} FROM merged JOIN rivals ON rivals.rowid = merged.next_"  # noqa: S608

@@ -23,7 +23,7 @@ from klaviyo_sync.core.fold_sql import JOINS
 from klaviyo_sync.core.frames import Mask, arrow, frame_with, table_of, true_at
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.mapping import Plan
-from klaviyo_sync.core.matching import KEEPS, Matching, superseded_by
+from klaviyo_sync.core.matching import FOLLOWED, KEEPS, MERGED, Matching, instead
 from klaviyo_sync.core.placeholders import STANDS_FOR_NOBODY, leave_placeholders_out, placeholder_masks
 from klaviyo_sync.core.sieve import Sieve
 from klaviyo_sync.core.sync import Channel
@@ -32,6 +32,7 @@ from klaviyo_sync.core.sync import Channel
 WINDOW, KEY, CELL = "window_", "key_{}", "cell_{}"
 LATER = -1  # the window of rows that were changed after the run's windows: they supersede, but are not this run's to send
 BATCH_ROWS = 16_384
+LISTED_ROWS = 2_048  # each of these becomes a line of the rejects file
 
 
 class Newest(NamedTuple):
@@ -208,11 +209,18 @@ class Rivals:
 
     def merged(self) -> Iterator[Merged]:
         """The superseded rows with a strong identifier that no row has which goes out."""
-        wanted = self.connection.sql(superseded_by(self.keys), params={"later": LATER})
-        for batch in wanted.to_arrow_reader(BATCH_ROWS):
+        self.connection.execute(MERGED, {"later": LATER})
+        # Numbers alone, step by step: wide rows in a recursive query do not fit into a small memory.
+        while self.connection.execute(FOLLOWED).fetchall()[0][0]:
+            pass
+        self.connection.execute(instead(self.keys))
+        by = ", ".join(f"by_{number}" for number in range(len(self.keys)))
+        wanted = f"SELECT rivals.*, why, {by} FROM rivals JOIN instead ON rivals.rowid = instead.row_"  # noqa: S608 - our own names
+        for batch in self.connection.sql(wanted).to_arrow_reader(LISTED_ROWS):
             names = [batch.column(f"by_{number}").to_pylist() for number in range(len(self.keys))]
-            instead = [dict(zip(self.paths, row, strict=True)) for row in zip(*names, strict=True)]
-            yield Merged(self.frame(batch), windows_of(batch), batch.column("why").to_pylist(), instead)
+            others = [dict(zip(self.paths, row, strict=True)) for row in zip(*names, strict=True)]
+            yield Merged(self.frame(batch), windows_of(batch), batch.column("why").to_pylist(), others)
+        self.connection.execute("DROP TABLE merged; DROP TABLE instead")
 
     def frame(self, batch: pa.RecordBatch) -> pd.DataFrame:
         """The rows of a batch as the warehouse gave them."""

@@ -20,6 +20,7 @@ from klaviyo_sync.core.encoding import Encoder
 from klaviyo_sync.core.frames import frame_with, true_at
 from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.packing import import_envelope, pack
+from klaviyo_sync.core.placeholders import known_placeholders
 from klaviyo_sync.core.sync import AttributeField, PropertyField, PropertyType
 from klaviyo_sync.engine import engine
 from klaviyo_sync.sandbox import Sandbox, serve
@@ -110,9 +111,9 @@ def cleaner(path: str, kind: Kind, declared: PropertyType | None, separator: str
             PropertyField(column="c", type=declared, separator=separator if declared == "list" else None), kind, UTC
         )
     if path == "phone_number":
-        phone = cleaner_for_phone(AttributeField(column="c", default_country="US"), kind, "text", UTC)
+        phone = cleaner_for_phone(AttributeField(column="c", default_country="US"), kind, "text", UTC, known_placeholders(()))
         return lambda cells: phone(cells, None)
-    return cleaner_for_attribute(ATTRIBUTES[path], kind, UTC)
+    return cleaner_for_attribute(ATTRIBUTES[path], kind, UTC, known_placeholders(()))
 
 
 def send(served: Api, encoder: Encoder, path: str, cleaned: Cleaned) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pyarrow as pa
-from backends import Place, make_table
+from backends import Logical, Place, make_table
 from warehouse_reads import NOW, sync_of, taken
 
 from klaviyo_sync.core.query import Column, Query, Relation
@@ -19,7 +19,7 @@ from klaviyo_sync.source import open_source
 from klaviyo_sync.warehouses import Warehouse, connect
 
 DAY = "2026-01-02"
-COLUMNS = {"id": "text", "email": "text", "changed": "instant"}
+COLUMNS: dict[str, Logical] = {"id": "text", "email": "text", "changed": "instant"}
 
 
 class BusyWarehouse:
