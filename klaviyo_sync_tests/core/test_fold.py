@@ -175,6 +175,7 @@ def compared(  # noqa: C901 - one thing after the other
         rivals.add(frame, identifiers, windows, identified, stated)
     if not rivals.waiting:
         return result, []
+    rivals.flush()
     rivals.rank()
     phone = rivals.matching.number("phone_number")
     query = f"SELECT rivals.{rivals.cell('number')}, place, ranked.newest, keeps_{phone} FROM rivals "
