@@ -10,6 +10,7 @@ until all are there.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import duckdb
@@ -32,6 +33,7 @@ from klaviyo_sync.core.sync import Channel
 WINDOW, KEY, CELL = "window_", "key_{}", "cell_{}"
 LATER = -1  # the window of rows that were changed after the run's windows: they supersede, but are not this run's to send
 BATCH_ROWS = 16_384
+BYTES_A_ROW, LEAST_ROOM = 128, 32 * 2**20  # of memory to decide between rivals, as 2,000,000 of them were seen to need
 LISTED_ROWS = 2_048  # each of these becomes a line of the rejects file
 
 
@@ -161,6 +163,24 @@ class Rivals:
 
         Fills `superseded` and `asides`.
         """
+        with self.room():
+            self.decide()
+
+    @contextmanager
+    def room(self) -> Iterator[None]:
+        """Lets DuckDB have more memory meanwhile, the more rivals there are: some of its joins keep a part of each table in memory."""
+        [[before, rows]] = self.connection.execute("SELECT current_setting('memory_limit'), count(*) FROM rivals").fetchall()
+        if rows * BYTES_A_ROW < LEAST_ROOM:
+            yield
+            return
+        self.connection.execute(f"SET memory_limit = '{(LEAST_ROOM + rows * BYTES_A_ROW) // 2**20}MiB'")
+        try:
+            yield
+        finally:
+            self.connection.execute(f"SET memory_limit = '{before}'")
+
+    def decide(self) -> None:
+        """Fills the tables of what goes out, and the counts of what does not."""
         self.connection.execute(self.matching.ranking(self.cell(self.plan.modified_at), "content"))
         counts = "SELECT window_, count(*) FROM ranked WHERE NOT newest AND window_ <> ? GROUP BY ALL"
         self.superseded = dict(self.connection.execute(counts, [LATER]).fetchall())
