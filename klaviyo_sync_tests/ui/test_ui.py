@@ -113,9 +113,10 @@ def test_consent_is_told_by_channel_and_reason(ui: Ui) -> None:
     ui.picture("consent")
     lines = [row.text for row in ui.find("//tr[td]")]
     for channel in ("email_marketing", "sms_marketing"):
-        [counts] = [list(map(int, line.split()[1:])) for line in lines if re.fullmatch(rf"{channel}( \d+){{11}}", line)]
-        stated, *fates, unsubscribed, _ = counts
+        [counts] = [list(map(int, line.split()[1:])) for line in lines if re.fullmatch(rf"{channel}( \d+){{13}}", line)]
+        stated, *fates, unsubscribed, _, confirmed, _ = counts
         assert stated == sum(fates) >= unsubscribed > 0
+        assert confirmed <= fates[0]
         assert f"{channel}: {stated:,} stated = " in text
     reason = ALL_CODES["consent_without_identifier"]
     expected = rf"email_consent {reason.code} \d+ .*{re.escape(reason.message)} {re.escape(reason.advice)}"
