@@ -219,7 +219,7 @@ def compared(  # noqa: C901 - one thing after the other
 
 @pytest.mark.parametrize("undated", PLANS)
 @given(given_rows=ROWS)
-@settings(deadline=None, max_examples=150 if long_form() else 40)
+@settings(deadline=None, max_examples=100 if long_form() else 40)
 def test_the_fold_is_that_of_the_model(connection: duckdb.DuckDBPyConnection, undated: str, given_rows: list[Given]) -> None:
     """What goes out with each row, what goes out alone, and what is counted aside, is what the rules say."""
     result, rows = folded(connection, given_rows, PLANS[undated])
@@ -231,7 +231,7 @@ def test_the_fold_is_that_of_the_model(connection: duckdb.DuckDBPyConnection, un
 
 @pytest.mark.parametrize("undated", PLANS)
 @given(given_rows=ROWS, cuts=st.lists(st.integers(0, 10), max_size=3), order=st.randoms())
-@settings(deadline=None, max_examples=30 if long_form() else 10)
+@settings(deadline=None, max_examples=20 if long_form() else 10)
 def test_any_grouping_folds_alike(
     connection: duckdb.DuckDBPyConnection, undated: str, given_rows: list[Given], cuts: list[int], order: Any
 ) -> None:
