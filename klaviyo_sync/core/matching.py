@@ -75,7 +75,7 @@ class Matching:
         `winner_N` is the row_ of the newest row that has the same, and `keeps_N` whether a row keeps an identifier that does not match.
         """
         keys = [f"key_{number}" for number in range(len(self.paths))]
-        mark = f"row_number() OVER (ORDER BY {modified_at}, content, row_) * {ROWS} + row_ AS mark"
+        mark = f"row_number() OVER (ORDER BY {modified_at} NULLS FIRST, content, row_) * {ROWS} + row_ AS mark"
         narrow = f"SELECT rowid AS row_, window_, {', '.join(keys)}, {modified_at}, {content} AS content FROM rivals"  # noqa: S608
         marked = f"SELECT window_, {', '.join(keys)}, {mark} FROM ({narrow})"  # noqa: S608
         newest = [f"CASE WHEN {key} IS NOT NULL THEN max(mark) OVER (PARTITION BY {key}) END" for key in keys]

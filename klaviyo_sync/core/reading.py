@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -10,16 +10,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from klaviyo_sync.core.consent import Statements
 from klaviyo_sync.core.fold import OptOuts, stating
-from klaviyo_sync.core.frames import Mask, arrow, frame_of, frame_with, table_of
+from klaviyo_sync.core.frames import Mask, arrow, frame_of, frame_with, keep_where, table_of
 from klaviyo_sync.core.issue_frames import issue_frame, superseded_issues
+from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.left_out import leave_out, numbers_as_property
 from klaviyo_sync.core.mapping import Mapped, Plan, map_frame, map_identifiers, map_statements
 from klaviyo_sync.core.matching import path_of, shared
 from klaviyo_sync.core.naming import row_name
-from klaviyo_sync.core.query import bound_value
+from klaviyo_sync.core.query import bound_value, just_after
 from klaviyo_sync.core.rivals import LATER, Merged, Rivals
 from klaviyo_sync.core.survey import Survey
+from klaviyo_sync.core.sync import Channel
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window, reread_from
 
@@ -154,6 +157,28 @@ def newest_rows(
         rivals.drop()
 
 
+def after_now(modified: pa.Array, plan: Plan) -> pa.Array:
+    """Which values of `modified_at` are later than now (booleans)."""
+    bound = bound_value(just_after(plan.now), plan.modified_kind, plan.zone, aligned=False)
+    if pa.types.is_date(modified.type):  # an infinite day is no moment
+        return pc.greater_equal(modified.cast(pa.date32()), pa.scalar(bound, pa.date32()))
+    return pa.array(window_positions(modified, comparable([bound])) > 0)
+
+
+def without_future(frame: pd.DataFrame, stated: Mapping[Channel, Statements], plan: Plan) -> tuple[pd.DataFrame, dict[Channel, Statements]]:
+    """Later rows and their statements. Those of the future lose `modified_at`, so that they supersede nothing, and their subscribes."""
+    modified = arrow(frame[plan.modified_at])
+    future = after_now(modified, plan)
+    if not pc.any(future).as_py():
+        return frame, dict(stated)
+    kept: dict[Channel, Statements] = {
+        channel: each._replace(meaning=keep_where(pc.invert(pc.and_(future, pc.equal(each.meaning, "subscribe"))), each.meaning))
+        for channel, each in stated.items()
+    }
+    cells = {name: arrow(frame[name]) for name in frame.columns}
+    return frame_with({**cells, plan.modified_at: keep_where(pc.invert(future), modified)}), kept
+
+
 def add_later(frame: pd.DataFrame, plan: Plan, rivals: Rivals) -> None:
     """Adds the contested ones of some rows that were changed after the windows, with what they state."""
     contested = rivals.contested(map_identifiers(frame, plan))
@@ -162,6 +187,7 @@ def add_later(frame: pd.DataFrame, plan: Plan, rivals: Rivals) -> None:
     some = frame_of(table_of(frame).filter(pa.array(contested)))
     identifiers = map_identifiers(some, plan)
     statements = map_statements(some, {path: arrow(identifiers[path]) for path in identifiers.columns}, plan)
+    some, statements = without_future(some, statements, plan)
     rivals.add(some, identifiers, np.full(len(some), LATER), np.ones(len(some), dtype=bool), statements)
 
 
