@@ -64,6 +64,7 @@ def _of_table(klaviyo: Klaviyo, rows: pa.Table, patience: Patience, since: datet
         look_up(klaviyo, statuses, left)
         requests += statuses.requests
         against: dict[Place, Person] = {}
+        unseen: dict[Place, Person] = {}
         waiting = False
         for (row, channel), (person, said) in list(left.items()):
             presents = statuses.all_of(channel, key_of(channel, person.identifiers))
@@ -74,6 +75,8 @@ def _of_table(klaviyo: Klaviyo, rows: pa.Table, patience: Patience, since: datet
                 against[row, channel] = person
             else:
                 waiting |= said.meaning == "unsubscribe" or said.at is not None or not double_opt_in
+                if said.meaning == "unsubscribe" and not any(present.status == "SUBSCRIBED" for present in presents):
+                    unseen[row, channel] = person
         if (waiting or against) and patience.waits:
             klaviyo.pause(patience.waits.pop(0))
         elif against and patience.longer:
@@ -83,8 +86,9 @@ def _of_table(klaviyo: Klaviyo, rows: pa.Table, patience: Patience, since: datet
             klaviyo.pause(patience.longer.pop(0))
         else:
             break
-    if against and again:
-        requests += send_again(klaviyo, rows, against)
+    # An import of a later batch may have moved the address from the profile that was opted out: to another one, or to nobody.
+    if last := unseen | (against if again else {}):
+        requests += send_again(klaviyo, rows, last)
     for row, channel in against:
         opposed[row, ledger.channels.index(channel)] = True
     return ReadBack(rows, ledger.channels, confirmed, opposed, requests)
