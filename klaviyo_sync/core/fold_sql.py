@@ -13,6 +13,7 @@ from typing import NamedTuple
 from klaviyo_sync.core.consent_dates import WIDEST_OFFSET
 
 JOINS, AT, ZONELESS, CHANGED, EMAIL = "joins_{}", "at_{}", "zoneless_{}", "changed_", "email_"
+MAYBE = "maybe_"  # whether a row has an unknown word, or an opt-out whose address is not usable
 
 # Identifiers that stay with a person for good; addresses change.
 LASTING = ("id", "external_id")
