@@ -168,7 +168,8 @@ class Fold:
         if self.size("travelling"):
             self.connection.execute(sql.reach(kind, self.keys))
         while self.size("travelling"):  # it ends: every step leads to a newer row
-            self.connection.execute(sql.step(self.keys))
+            for statement in sql.step(self.keys):
+                self.connection.execute(statement)
             self.connection.execute(sql.arrive(kind))
 
     def size(self, table: str) -> int:
