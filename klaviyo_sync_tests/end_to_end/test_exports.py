@@ -18,7 +18,7 @@ from run_place import FAST
 
 from documented import FENCE
 from klaviyo_sync.config import load
-from klaviyo_sync.core.sync import Sync
+from klaviyo_sync.core.sync import Channel, Sync
 from klaviyo_sync.core.windows import window
 from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.rejects import Rejects
@@ -33,7 +33,7 @@ PROJECT = "klaviyo: {api_key: {env: KLAVIYO_API_KEY}}\nconnections:\n  local: {t
 BEFORE, LOADED = datetime(2026, 4, 1, tzinfo=UTC), datetime(2026, 5, 2, 10, tzinfo=UTC)
 NOW = datetime(2026, 5, 3, 12, tzinfo=UTC)
 GUESSED = {"as text": "", "as DuckDB guesses": ", all_varchar = true"}
-CHANNELS = {"email": ("email", "email_marketing"), "sms": ("phone_number", "sms_marketing")}
+CHANNELS: dict[str, tuple[str, Channel]] = {"email": ("email", "email_marketing"), "sms": ("phone_number", "sms_marketing")}
 
 
 def section(name: str) -> dict[str, str]:
