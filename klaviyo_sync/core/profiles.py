@@ -121,7 +121,7 @@ def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
     stays = behind & ~rows.held
     alone: list[pa.Table] = []
     for path, identifiers in mapped.left_out.items():
-        table, opt_outs = divided(table, path, identifiers)
+        table, opt_outs = divided(table, path, keep_where(pa.array(~rows.held), identifiers))
         alone.append(opt_outs)
     leaving = table.filter(pa.array(stays)) if stays.any() else table.slice(0, 0)
     leaving = pa.concat_tables([leaving.filter(pa.array(opts_out(leaving))), *alone])
