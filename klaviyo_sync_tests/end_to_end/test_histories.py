@@ -37,6 +37,7 @@ from klaviyo_sync.sync_window import Report, sync_windows
 SPEED = 10_000.0
 COLUMNS = ("id", "mail", "phone", "e", "e_at", "s", "s_at", "changed")
 pytestmark = [pytest.mark.filterwarnings("ignore::dagster.BetaWarning"), pytest.mark.filterwarnings("ignore::dagster.PreviewWarning")]
+ONCE_WRONG = (688, 1035)  # in doubt about a zone, Klaviyo's copy of the very subscribe counted as newer than the opt-out
 Histories = Mapping[int, Sequence[Change]]
 
 
@@ -109,11 +110,10 @@ def minimised(folder: Path, rows: Sequence[Change], runs: Sequence[Sequence[str]
     return least
 
 
-@pytest.mark.parametrize("names", [("one range", "twice"), pytest.param(("one by one", "any order"), marks=pytest.mark.long)])
+@pytest.mark.parametrize("names", [("one range", "any order"), pytest.param(("one by one", "twice"), marks=pytest.mark.long)])
 def test_no_opt_out_is_missing(tmp_path: Path, names: Sequence[str]) -> None:
     """In whatever order the windows run, every opt-out that no row outweighs holds in the end, and nobody joins whom no row subscribes."""
-    seeds = range(1_500 if long_form() else 300)
-    histories = {seed: household(seed) for seed in seeds}
+    histories = {seed: household(seed) for seed in (*range(1_500 if long_form() else 300), *ONCE_WRONG)}
     ends = {name: ended(tmp_path / name, histories, orders(0)[name]) for name in names}
     for seed, rows in histories.items():
         for name, statuses in ends.items():
