@@ -233,6 +233,19 @@ OPT_OUTS = """
 """
 
 
+# An opt-out that stands in doubt, against a subscribe without a zone, is no older than it: by now Klaviyo may hold that subscribe, as UTC.
+DOUBTED = """
+    UPDATE opt_outs SET moment = doubted.moment
+    FROM (
+        SELECT n, address, max(said.moment) AS moment
+        FROM said JOIN opt_outs AS leaving USING (n, address)
+        WHERE said.joins AND said.moment > leaving.moment AND said.earliest <= leaving.since
+        GROUP BY ALL
+    ) AS doubted
+    WHERE opt_outs.n = doubted.n AND opt_outs.address = doubted.address
+"""
+
+
 def subscribes(*, resubscribes: bool) -> str:
     """The subscribe that counts for each address that does not opt out.
 
