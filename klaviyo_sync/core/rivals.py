@@ -107,6 +107,8 @@ class Rivals:
     def contested(self, profiles: pd.DataFrame) -> Mask:
         """Which rows may have a rival among all the rows noticed."""
         found = np.zeros(len(profiles), dtype=bool)
+        if not self.sieve.any_repeated():
+            return found
         for prints, present in self.fingerprints(self.identities(profiles)).values():
             found |= present & self.sieve.repeated(prints)
         return found
