@@ -11,7 +11,7 @@ from klaviyo_sync.core.cleaning.nested import may_exceed
 TEXTS = st.lists(st.none() | st.text(alphabet="[{a,é", max_size=12), max_size=12)
 
 
-@given(TEXTS, st.integers(0, 5), st.sampled_from([pa.string(), pa.large_string()]), st.integers(0, 3))
+@given(TEXTS, st.integers(1, 5), st.sampled_from([pa.string(), pa.large_string()]), st.integers(0, 3))
 def test_texts_with_too_many_marks_are_told(texts: list[str | None], most: int, type_: pa.DataType, skipped: int) -> None:
     """The texts with more brackets than `most` are told, whichever bracket it is, and nothing when there is none; slices alike."""
     cells = pa.array(texts, type_).slice(skipped)
