@@ -107,7 +107,9 @@ def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
         encoded = encoded.filter(pa.array(small))
         behind[too_large] = True
         goes[too_large] = False
-    issues = joined_issues(mapped.issues, issue_frame([(too_large, "", "profile_too_large")]))
+    issues = mapped.issues
+    if len(too_large):
+        issues = joined_issues(issues, issue_frame([(too_large, "", "profile_too_large")]))
     if len(issues) and rows.held.any():
         issues = issues[~rows.held[issues["row"].to_numpy()]]
     table = pa.table(

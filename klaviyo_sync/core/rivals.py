@@ -127,6 +127,8 @@ class Rivals:
     def contested(self, profiles: pd.DataFrame, repaired: Mapping[str, pa.Array] = MappingProxyType({})) -> Mask:
         """Which rows may have a rival among all the rows noticed, or share a repaired address with one."""
         found = np.zeros(len(profiles), dtype=bool)
+        if not self.sieve.any_repeated():
+            return found
         for identities in self.all_identities(profiles, repaired):
             for prints, present in self.fingerprints(identities).values():
                 found |= present & self.sieve.repeated(prints)
