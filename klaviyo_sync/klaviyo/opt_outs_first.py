@@ -27,7 +27,7 @@ from klaviyo_sync.core.result import Outcome
 from klaviyo_sync.core.sync import Channel
 from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.consents import Person, decide_opt_out, people
-from klaviyo_sync.klaviyo.statuses import IDENTIFIERS, Statuses, as_given, key_of, keys_of
+from klaviyo_sync.klaviyo.statuses import IDENTIFIERS, Identifier, Statuses, as_given, key_of, keys_of
 from klaviyo_sync.klaviyo.subscriptions import UNSUBSCRIBES, Ask, Calls
 
 NUMBER = f"{CONSENT}batch"
@@ -110,7 +110,7 @@ def sent_first(klaviyo: Klaviyo, ledger: Ledger) -> tuple[Verdicts, int]:
             done |= dict.fromkeys(((person.row, channel) for channel in person.statements), "again")
             asks.append(whole_call(person))
         elif going := decided(person, statuses, done, mapped):
-            asks.append(person.ask(going))
+            asks.extend(person.apart(going, statuses))
     Calls(klaviyo, ledger).send(UNSUBSCRIBES, asks)
     # What Klaviyo refused is sent again after the import, and refused or not by what it says then.
     taken = ledger.outcome()
@@ -133,7 +133,7 @@ def whole_call(person: Person) -> Ask:
     return replace(person.ask(dict.fromkeys(person.statements)), beside=named)
 
 
-def decided(person: Person, statuses: Statuses, done: Verdicts, mapped: Collection[str]) -> dict[Channel, datetime | None]:
+def decided(person: Person, statuses: Statuses, done: Verdicts, mapped: Collection[Identifier]) -> dict[Channel, datetime | None]:
     """The channels that a person is to be unsubscribed from now. Writes down what is done about each statement that need not wait.
 
     `mapped` are the identifiers that rows of the sync can have.
@@ -154,10 +154,10 @@ def decided(person: Person, statuses: Statuses, done: Verdicts, mapped: Collecti
     return going
 
 
-def holds_on(identifiers: Mapping[str, str], statuses: Statuses, channel: Channel, mapped: Collection[str]) -> bool:
+def holds_on(identifiers: Mapping[str, str], statuses: Statuses, channel: Channel, mapped: Collection[Identifier]) -> bool:
     """Whether the imports of a run cannot change who holds an address: one profile has it, and no identifiers but those of the row."""
     profiles = list(statuses.people.get(key_of(channel, identifiers), {}).values())
-    own = dict(keys_of(identifiers))
+    own: dict[Identifier, str] = dict(keys_of(identifiers))
     if len(profiles) != 1 or ("id" in identifiers and identifiers["id"] != profiles[0].id):
         return False
     return all(profiles[0].identifiers.get(name) == own.get(name) for name in (*own, *mapped))

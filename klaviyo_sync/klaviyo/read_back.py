@@ -64,7 +64,6 @@ def _of_table(klaviyo: Klaviyo, rows: pa.Table, patience: Patience, since: datet
         look_up(klaviyo, statuses, left)
         requests += statuses.requests
         against: dict[Place, Person] = {}
-        unseen: dict[Place, Person] = {}
         waiting = False
         for (row, channel), (person, said) in list(left.items()):
             presents = statuses.all_of(channel, key_of(channel, person.identifiers))
@@ -75,20 +74,18 @@ def _of_table(klaviyo: Klaviyo, rows: pa.Table, patience: Patience, since: datet
                 against[row, channel] = person
             else:
                 waiting |= said.meaning == "unsubscribe" or said.at is not None or not double_opt_in
-                if said.meaning == "unsubscribe" and not any(present.status == "SUBSCRIBED" for present in presents):
-                    unseen[row, channel] = person
         if (waiting or against) and patience.waits:
             klaviyo.pause(patience.waits.pop(0))
         elif against and patience.longer:
             if again:
-                requests += send_again(klaviyo, rows, against)
+                requests += send_again(klaviyo, rows, against, statuses)
                 again = False
             klaviyo.pause(patience.longer.pop(0))
         else:
             break
     # An import of a later batch may have moved the address from the profile that was opted out: to another one, or to nobody.
-    if last := unseen | (against if again else {}):
-        requests += send_again(klaviyo, rows, last)
+    if last := not_shown(left, statuses) | (against if again else {}):
+        requests += send_again(klaviyo, rows, last, statuses)
     for row, channel in against:
         opposed[row, ledger.channels.index(channel)] = True
     return ReadBack(rows, ledger.channels, confirmed, opposed, requests)
@@ -100,6 +97,16 @@ def look_up(klaviyo: Klaviyo, statuses: Statuses, left: Mapping[Place, tuple[Per
     statuses.read(klaviyo, (("email", person.identifiers["email"]) for person in people_left if "email" in person.identifiers))
     keys = (as_given(channel, person.identifiers) for (_, channel), (person, _) in left.items())
     statuses.read(klaviyo, ((name, value) for name, value in keys if not statuses.asked((name, normal(name, value)))))
+
+
+def not_shown(left: Mapping[Place, tuple[Person, Statement]], statuses: Statuses) -> dict[Place, Person]:
+    """The opt-outs whose address is nobody's, or somebody's whom Klaviyo does not show as subscribed."""
+    return {
+        (row, channel): person
+        for (row, channel), (person, said) in left.items()
+        if said.meaning == "unsubscribe"
+        and all(present.status != "SUBSCRIBED" for present in statuses.all_of(channel, key_of(channel, person.identifiers)))
+    }
 
 
 def shows(said: Statement, presents: list[Present]) -> bool:
@@ -115,12 +122,13 @@ def contradicts(said: Statement, presents: list[Present], since: datetime) -> bo
     )
 
 
-def send_again(klaviyo: Klaviyo, rows: pa.Table, against: dict[Place, Person]) -> int:
-    """Sends some opt-outs once more; the number of requests."""
+def send_again(klaviyo: Klaviyo, rows: pa.Table, against: dict[Place, Person], statuses: Statuses) -> int:
+    """Sends some opt-outs once more; the number of requests. `statuses` are what Klaviyo shows of these people."""
     ledger = Ledger(rows)
     channels: dict[int, list[Channel]] = {}
     for row, channel in against:
         channels.setdefault(row, []).append(channel)
     persons = {person.row: person for person in against.values()}
-    Calls(klaviyo, ledger).send(UNSUBSCRIBES, [persons[row].ask(dict.fromkeys(named)) for row, named in channels.items()])
+    asks = [ask for row, named in channels.items() for ask in persons[row].apart(dict.fromkeys(named), statuses)]
+    Calls(klaviyo, ledger).send(UNSUBSCRIBES, asks)
     return ledger.requests
