@@ -45,7 +45,7 @@ SYNC = Sync.model_validate(
     }
 )
 COLUMNS = [Column("mail", "VARCHAR"), Column("phone", "VARCHAR"), Column("id", "VARCHAR"), Column("changed", "TIMESTAMP WITH TIME ZONE")]
-PLAN = plan_mapping(SYNC, COLUMNS, DIALECTS["duckdb"], BEGIN)
+PLAN = plan_mapping(SYNC, COLUMNS, DIALECTS["duckdb"], BEGIN + timedelta(days=1))
 SCHEMA = pa.schema(
     [("mail", pa.string()), ("phone", pa.string()), ("id", pa.string()), ("changed", pa.timestamp("us", "UTC")), ("number", pa.int64())]
 )
