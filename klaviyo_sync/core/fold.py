@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from typing import NamedTuple
 
 import duckdb
@@ -82,11 +83,13 @@ def statement_columns(
 ) -> dict[str, pa.Array]:
     """Columns with what rows state, for `Rivals` to keep: `joins_N` (subscribe or opt-out), `at_N` and `zoneless_N` by channel.
 
-    Also `changed_`, when the row was changed, and `email_`, its address as written. `frame` has the rows, `profiles` what they became.
+    Also `changed_`, when the row was changed, `maybe_`, whether it has an unknown word or an opt-out without a usable address, and
+    `email_`, its address as written. `frame` has the rows, `profiles` what they became.
     """
     if not plan.consents:
         return {}
-    columns = {sql.CHANGED: moments_of_change(frame, plan)}
+    maybe_opt_outs = reduce(pc.or_, (stated.maybe_opt_outs() for stated in statements.values()))
+    columns = {sql.CHANGED: moments_of_change(frame, plan), sql.MAYBE: maybe_opt_outs}
     if "email" in profiles.columns:
         columns[sql.EMAIL] = arrow(profiles["email"])
     for position, target in enumerate(plan.consents):
@@ -165,7 +168,8 @@ class Fold:
         if self.size("travelling"):
             self.connection.execute(sql.reach(kind, self.keys))
         while self.size("travelling"):  # it ends: every step leads to a newer row
-            self.connection.execute(sql.step(self.keys))
+            for statement in sql.step(self.keys):
+                self.connection.execute(statement)
             self.connection.execute(sql.arrive(kind))
 
     def size(self, table: str) -> int:
