@@ -4,7 +4,8 @@ All contested rows take part (`core.rivals`): those of the run's windows and tho
 included. A row whose address nobody else has is not here: what it states is all that is stated.
 
 - **Dates.** An opt-out counts from its timestamp, else from its row's `modified_at`, never later than now. A subscribe counts from its
-  timestamp only. Where one of two dates has no zone, the opt-out counts 14 hours later, or the subscribe 14 hours earlier, once.
+  timestamp only. Where one of two dates has no zone, the opt-out counts 14 hours later, or the subscribe 14 hours earlier, once. An
+  opt-out that stands for that reason goes out with the date of the subscribe: Klaviyo may hold it, sent as UTC by another run.
 - **What outweighs.** A subscribe with a date outweighs the opt-outs of its address that are older. One without a date outweighs none,
   except under `undated: resubscribe`, where it outweighs those of rows with an older `modified_at`. On a tie the opt-out stands.
 - **What is stated in the end.** If any opt-out stands, the address opts out, and the newest one counts. Otherwise the newest subscribe
@@ -150,6 +151,7 @@ class Fold:
             self.follow(kind)
         run(sql.arrivals(resubscribes=resubscribes))
         run(sql.OPT_OUTS)
+        run(sql.DOUBTED)
         run(sql.subscribes(resubscribes=resubscribes))
         run(sql.CHOSEN)
         run(sql.net(self.channels))
