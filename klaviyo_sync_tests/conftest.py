@@ -17,7 +17,7 @@ from xdist.scheduler import LoadScopeScheduling
 MOST_WORKERS = 8
 
 # Test files whose module fixture is dear: all their tests run in one worker, so that it is made once.
-TOGETHER = ("end_to_end/test_demo_run.py", "packaging/test_wheel.py", "ui/test_ui.py")
+TOGETHER = ("end_to_end/test_demo_run.py", "end_to_end/test_demo_warehouse.py", "packaging/test_wheel.py", "ui/test_ui.py")
 
 # Folders whose tests take longest. They begin first, so that short tests are left to share out among the workers at the end.
 LONGEST = ("ui", "end_to_end", "packaging", "orchestration")
