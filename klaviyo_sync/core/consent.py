@@ -18,6 +18,7 @@ from klaviyo_sync.core.consent_dates import MOMENT, OLDEST, no_dates, opt_out_da
 from klaviyo_sync.core.consent_words import Meaning, meaning_of, own_word
 from klaviyo_sync.core.dialects import Kind
 from klaviyo_sync.core.frames import arrow, by_distinct, keep_where
+from klaviyo_sync.core.issues import MAYBE_OPT_OUTS, OPT_OUT_WITHOUT_IDENTIFIER, UNKNOWN_WORD
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.sync import Channel
 
@@ -69,6 +70,14 @@ class Statements(NamedTuple):
     at: pa.Array
     zoneless: pa.Array
     flags: tuple[tuple[str, Flag], ...]
+
+    def maybe_opt_outs(self) -> pa.Array:
+        """Which rows hold an unknown word, or an opt-out whose address is not usable (booleans)."""
+        found = pa.repeat(pa.scalar(value=False), len(self.meaning))
+        for _, flag in self.flags:
+            if flag.code in MAYBE_OPT_OUTS:
+                found = pc.or_(found, pc.fill_null(flag.where, fill_value=False))
+        return found
 
 
 def meanings(cells: pa.Array, target: ConsentTarget, zone: ZoneInfo) -> pa.Array:
@@ -129,7 +138,7 @@ def state(
         meaning = by_distinct(texts, meaning_of(target.words))
         unknown = pc.and_(texts.is_valid(), meaning.is_null())
         flags += [(target.column, flag) for flag in marks]
-        flags.append((target.column, Flag("unknown_consent_word", unknown)))
+        flags.append((target.column, Flag(UNKNOWN_WORD, unknown)))
         if target.holds:
             flags.append((target.column, Flag("held_for_consent", unknown)))
         meaning = keep_where(pc.not_equal(meaning, "nothing"), meaning)
@@ -144,10 +153,13 @@ def state(
         undatable = pc.and_(pc.equal(meaning, "subscribe"), pc.or_(dates.wrong, future))
         meaning = keep_where(pc.invert(pc.fill_null(undatable, fill_value=False)), meaning)
     path = CHANNEL_IDENTIFIER[target.channel]
+    opt_outs = pc.fill_null(pc.equal(meaning, "unsubscribe"), fill_value=False)
     reachable = identifiers.get(path, pa.nulls(len(frame), pa.string())).is_valid()
     if path in repaired:
-        reachable = pc.or_(reachable, pc.and_(repaired[path].is_valid(), pc.fill_null(pc.equal(meaning, "unsubscribe"), fill_value=False)))
-    flags.append((target.named, Flag("consent_without_identifier", pc.and_(meaning.is_valid(), pc.invert(reachable)))))
+        reachable = pc.or_(reachable, pc.and_(repaired[path].is_valid(), opt_outs))
+    lost = pc.and_(meaning.is_valid(), pc.invert(reachable))
+    flags.append((target.named, Flag("consent_without_identifier", pc.and_not(lost, opt_outs))))
+    flags.append((target.named, Flag(OPT_OUT_WITHOUT_IDENTIFIER, pc.and_(lost, opt_outs))))
     meaning = keep_where(reachable, meaning)
     subscribes = pc.fill_null(pc.equal(meaning, "subscribe"), fill_value=False)
     at = pc.if_else(subscribes, dates.first, opt_out_date(dates, now))

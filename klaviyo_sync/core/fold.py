@@ -4,7 +4,8 @@ All contested rows take part (`core.rivals`): those of the run's windows and tho
 included. A row whose address nobody else has is not here: what it states is all that is stated.
 
 - **Dates.** An opt-out counts from its timestamp, else from its row's `modified_at`, never later than now. A subscribe counts from its
-  timestamp only. Where one of two dates has no zone, the opt-out counts 14 hours later, or the subscribe 14 hours earlier, once.
+  timestamp only. Where one of two dates has no zone, the opt-out counts 14 hours later, or the subscribe 14 hours earlier, once. An
+  opt-out that stands for that reason goes out with the date of the subscribe: Klaviyo may hold it, sent as UTC by another run.
 - **What outweighs.** A subscribe with a date outweighs the opt-outs of its address that are older. One without a date outweighs none,
   except under `undated: resubscribe`, where it outweighs those of rows with an older `modified_at`. On a tie the opt-out stands.
 - **What is stated in the end.** If any opt-out stands, the address opts out, and the newest one counts. Otherwise the newest subscribe
@@ -30,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from typing import NamedTuple
 
 import duckdb
@@ -82,11 +84,13 @@ def statement_columns(
 ) -> dict[str, pa.Array]:
     """Columns with what rows state, for `Rivals` to keep: `joins_N` (subscribe or opt-out), `at_N` and `zoneless_N` by channel.
 
-    Also `changed_`, when the row was changed, and `email_`, its address as written. `frame` has the rows, `profiles` what they became.
+    Also `changed_`, when the row was changed, `maybe_`, whether it has an unknown word or an opt-out without a usable address, and
+    `email_`, its address as written. `frame` has the rows, `profiles` what they became.
     """
     if not plan.consents:
         return {}
-    columns = {sql.CHANGED: moments_of_change(frame, plan)}
+    maybe_opt_outs = reduce(pc.or_, (stated.maybe_opt_outs() for stated in statements.values()))
+    columns = {sql.CHANGED: moments_of_change(frame, plan), sql.MAYBE: maybe_opt_outs}
     if "email" in profiles.columns:
         columns[sql.EMAIL] = arrow(profiles["email"])
     for position, target in enumerate(plan.consents):
@@ -147,6 +151,7 @@ class Fold:
             self.follow(kind)
         run(sql.arrivals(resubscribes=resubscribes))
         run(sql.OPT_OUTS)
+        run(sql.DOUBTED)
         run(sql.subscribes(resubscribes=resubscribes))
         run(sql.CHOSEN)
         run(sql.net(self.channels))
@@ -165,7 +170,8 @@ class Fold:
         if self.size("travelling"):
             self.connection.execute(sql.reach(kind, self.keys))
         while self.size("travelling"):  # it ends: every step leads to a newer row
-            self.connection.execute(sql.step(self.keys))
+            for statement in sql.step(self.keys):
+                self.connection.execute(statement)
             self.connection.execute(sql.arrive(kind))
 
     def size(self, table: str) -> int:

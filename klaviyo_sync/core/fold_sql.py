@@ -6,13 +6,14 @@ that of the phone number. `n` is the position of a channel in the plan.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from klaviyo_sync.core.consent_dates import WIDEST_OFFSET
 
 JOINS, AT, ZONELESS, CHANGED, EMAIL = "joins_{}", "at_{}", "zoneless_{}", "changed_", "email_"
+MAYBE = "maybe_"  # whether a row has an unknown word, or an opt-out whose address is not usable
 REPAIRED = "repaired_{}"
 """The column of the repaired addresses beside that of an address: opt-outs of rows without a usable one are about these."""
 
@@ -179,24 +180,23 @@ def same_person(one: str, other: str, keys: Sequence[str]) -> str:
     return f"CASE {cases} ELSE true END" if cases else "true"
 
 
-def step(keys: Keys) -> str:
-    """One step on the way of each row: `next` is a newer row of the same person, NULL where the way ends."""
-    joins, choices = [], []
+def step(keys: Keys) -> Iterator[str]:
+    """One step on the way of each row: `next` is a newer row of the same person, NULL where the way ends.
+
+    One identifier after the other, the strongest first: every join of a statement takes megabytes, however few rows there are.
+    """
+    yield "CREATE OR REPLACE TEMP TABLE moved AS SELECT origin, last, NULL::BIGINT AS next FROM travelling"
     for position, key in enumerate(keys.ranked):
-        there = f"there_{position}"
-        joins.append(
-            f"LEFT JOIN reach AS reach_{position} ON reach_{position}.key = '{key}' AND reach_{position}.value = here.{key} "
-            f"LEFT JOIN folding AS {there} ON {there}.place = reach_{position}.place"
-        )
         stronger = keys.ranked[:position]
         deciding = [other for other in keys.matching if other in stronger or other in keys.lasting]
-        same = " AND ".join(same_person(row, there, deciding) for row in ("here", "first"))
-        choices.append(f"WHEN {there}.place > here.place AND {keys.alone('here', key)} AND {same} THEN {there}.place")
-    return f"""
-        CREATE OR REPLACE TEMP TABLE moved AS
-        SELECT origin, last, CASE {" ".join(choices)} END AS next
-        FROM travelling JOIN folding AS here ON here.place = last JOIN folding AS first ON first.place = origin {" ".join(joins)}
-    """  # noqa: S608
+        same = " AND ".join(same_person(row, "there", deciding) for row in ("here", "first"))
+        yield f"""
+            UPDATE moved SET next = there.place
+            FROM folding AS here, folding AS first, folding AS there, reach
+            WHERE moved.next IS NULL AND here.place = moved.last AND first.place = moved.origin
+                AND reach.key = '{key}' AND reach.value = here.{key} AND there.place = reach.place
+                AND there.place > here.place AND {keys.alone("here", key)} AND {same}
+        """  # noqa: S608
 
 
 def arrive(kind: str) -> str:
@@ -230,6 +230,19 @@ OPT_OUTS = """
     QUALIFY row_number() OVER (
         PARTITION BY n, address ORDER BY since DESC, moment IS NULL DESC, own DESC, place DESC
     ) = 1
+"""
+
+
+# An opt-out that stands in doubt, against a subscribe without a zone, is no older than it: by now Klaviyo may hold that subscribe, as UTC.
+DOUBTED = """
+    UPDATE opt_outs SET moment = doubted.moment
+    FROM (
+        SELECT n, address, max(said.moment) AS moment
+        FROM said JOIN opt_outs AS leaving USING (n, address)
+        WHERE said.joins AND said.moment > leaving.moment AND said.earliest <= leaving.since
+        GROUP BY ALL
+    ) AS doubted
+    WHERE opt_outs.n = doubted.n AND opt_outs.address = doubted.address
 """
 
 

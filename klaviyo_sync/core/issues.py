@@ -7,6 +7,10 @@ from typing import Literal
 
 Effect = Literal["row", "superseded", "cell", "note"]
 
+# What may keep somebody subscribed who opted out. No tolerance covers it, and it counts in superseded rows as well.
+UNKNOWN_WORD, OPT_OUT_WITHOUT_IDENTIFIER = "unknown_consent_word", "opt_out_without_identifier"
+MAYBE_OPT_OUTS = frozenset({UNKNOWN_WORD, OPT_OUT_WITHOUT_IDENTIFIER})
+
 
 @dataclass(frozen=True)
 class Code:
@@ -182,7 +186,7 @@ CODES: dict[str, Code] = {
             "Unescape the column in the warehouse.",
         ),
         Code(
-            "unknown_consent_word",
+            UNKNOWN_WORD,
             "cell",
             "Not a word of consent.",
             "Use Subscribe, Unsubscribed or Never Subscribed, or add the word under words.",
@@ -196,8 +200,14 @@ CODES: dict[str, Code] = {
         Code(
             "consent_without_identifier",
             "cell",
-            "Consent for a channel whose e-mail address or phone number is missing or not usable.",
+            "A subscribe for a channel whose e-mail address or phone number is missing or not usable.",
             "Fill the channel's identifier.",
+        ),
+        Code(
+            OPT_OUT_WITHOUT_IDENTIFIER,
+            "cell",
+            "An opt-out could not be sent: the e-mail address or phone number of its row is missing or not usable.",
+            "Correct the address, or leave the consent NULL where there is none. Until then unsubscribe the person in Klaviyo by hand.",
         ),
         Code("invalid_consent_date", "cell", "Not a date with a time.", "Write times as 2026-01-31T12:00:00Z."),
         Code("consent_date_in_future", "cell", "A consent date later than now.", "Correct the date."),

@@ -34,7 +34,7 @@ from klaviyo_sync.core.dialects import Dialect, Kind
 from klaviyo_sync.core.errors import ConfigError, about
 from klaviyo_sync.core.frames import arrow, frame_with, keep_where, true_at
 from klaviyo_sync.core.issue_frames import issue_frame
-from klaviyo_sync.core.issues import CODES
+from klaviyo_sync.core.issues import CODES, MAYBE_OPT_OUTS
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.placeholders import known_placeholders
 from klaviyo_sync.core.query import Column, find_column, modified_kind
@@ -281,6 +281,19 @@ def flags_of_repaired(repaired: Mapping[str, pa.Array], statements: Mapping[Chan
                 flags.append((target.column, where))
     columns = dict.fromkeys(column for column, _ in flags)
     return [(column, Flag("opt_out_repaired", reduce(pc.or_, [where for name, where in flags if name == column]))) for column in columns]
+
+
+def map_maybe_opt_outs(frame: pd.DataFrame, plan: Plan, placeholders: Mapping[str, pa.Array]) -> Mapped:
+    """Rows of which nothing is sent, for their unknown words and their opt-outs without a usable address alone."""
+    identifiers = map_identifiers(frame, plan)
+    cells = {path: arrow(identifiers[path]) for path in identifiers.columns}
+    repaired = map_repaired(frame, cells, plan)
+    for path, where in placeholders.items():
+        cells[path] = keep_where(pc.invert(where), cells[path])
+    statements = map_statements(frame, cells, plan, repaired)
+    flags = [flag for stated in statements.values() for flag in stated.flags if flag[1].code in MAYBE_OPT_OUTS]
+    issues = issue_frame((np.flatnonzero(true_at(flag.where)), column, flag.code) for column, flag in flags)
+    return Mapped(identifiers, {}, issues, statements, np.zeros(0, np.int64))
 
 
 def map_frame(frame: pd.DataFrame, plan: Plan, placeholders: Mapping[str, pa.Array] = MappingProxyType({})) -> Mapped:

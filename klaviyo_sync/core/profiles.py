@@ -91,9 +91,12 @@ def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
     if rows.opt_outs is not None:
         return prepared_opt_outs(rows.opt_outs, plan)
     mapped = rows.mapped
-    if rows.merged:
+    if rows.superseded:
         nothing = pa.table({WINDOW: pa.array([], pa.int32())})
-        return Prepared(pa.chunked_array([], pa.large_string()), nothing, mapped.issues, np.zeros(0, np.int64), {}, nothing)
+        lost: dict[Channel, np.ndarray] = {}
+        for channel, stated in mapped.statements.items():
+            lost[channel] = np.flatnonzero(true_at(stated.maybe_opt_outs()))
+        return Prepared(pa.chunked_array([], pa.large_string()), nothing, mapped.issues, np.zeros(0, np.int64), lost, nothing)
     behind = np.zeros(len(rows.frame), dtype=bool)
     behind[mapped.rejected] = True
     goes = ~(behind | rows.held)
@@ -104,7 +107,9 @@ def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
         encoded = encoded.filter(pa.array(small))
         behind[too_large] = True
         goes[too_large] = False
-    issues = joined_issues(mapped.issues, issue_frame([(too_large, "", "profile_too_large")]))
+    issues = mapped.issues
+    if len(too_large):
+        issues = joined_issues(issues, issue_frame([(too_large, "", "profile_too_large")]))
     if len(issues) and rows.held.any():
         issues = issues[~rows.held[issues["row"].to_numpy()]]
     table = pa.table(

@@ -18,7 +18,7 @@ from klaviyo_sync.core.frames import Mask, arrow, frame_of, frame_with, keep_whe
 from klaviyo_sync.core.issue_frames import issue_frame, superseded_issues
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.left_out import leave_out, numbers_as_property
-from klaviyo_sync.core.mapping import Mapped, Plan, map_frame, map_identifiers, map_repaired, map_statements
+from klaviyo_sync.core.mapping import Mapped, Plan, map_frame, map_identifiers, map_maybe_opt_outs, map_repaired, map_statements
 from klaviyo_sync.core.matching import path_of, shared
 from klaviyo_sync.core.naming import row_name
 from klaviyo_sync.core.query import bound_value
@@ -34,15 +34,15 @@ NOTICED_ROWS = 32_768
 class Rows(NamedTuple):
     """Rows of the warehouse (the sync's columns), the position of each one's window in the run, and what they become.
 
-    Those that are `held` are not to be sent now: they may have rivals, and come again if they turn out to be the newest. Of `merged` rows,
-    which another one supersedes, nothing is sent: they come for their issues alone. `opt_outs` go out without any row.
+    Those that are `held` are not to be sent now: they may have rivals, and come again if they turn out to be the newest. Of `superseded`
+    rows nothing is sent: they come for their issues alone. `opt_outs` go out without any row.
     """
 
     frame: pd.DataFrame
     windows: np.ndarray
     mapped: Mapped
     held: Mask
-    merged: bool = False
+    superseded: bool = False
     opt_outs: OptOuts | None = None
 
 
@@ -148,6 +148,8 @@ def newest_rows(
         rivals.rank()
         for merged in rivals.merged():
             yield merged_rows(merged, plan)
+        for frame, windows, nobody in rivals.superseded_maybe_opt_outs():
+            yield Rows(frame, windows, map_maybe_opt_outs(frame, plan, nobody), held=np.ones(len(frame), dtype=bool), superseded=True)
         for frame, windows, without, statements, nobody in rivals.newest():
             mapped = numbers_as_property(stating(map_frame(frame, plan, nobody), statements), plan)
             for path, where in without.items():
@@ -206,7 +208,7 @@ def merged_rows(merged: Merged, plan: Plan) -> Rows:
     issues = superseded_issues([columns[path_of(code)] for code in merged.codes], merged.codes, list(map(row_name, merged.instead)))
     nothing = np.zeros(0, np.int64)
     mapped = Mapped(map_identifiers(merged.frame, plan), {}, issues, {}, nothing)
-    return Rows(merged.frame, merged.windows, mapped, held=np.ones(len(merged.frame), dtype=bool), merged=True)
+    return Rows(merged.frame, merged.windows, mapped, held=np.ones(len(merged.frame), dtype=bool), superseded=True)
 
 
 def without_rows(opt_outs: OptOuts, plan: Plan) -> Rows:

@@ -73,7 +73,7 @@ def issue_lines(rows: Rows, issues: pd.DataFrame, rejected: np.ndarray, plan: Pl
             "modified_at": cells[plan.modified_at],
             "column": column,
             "code": code,
-            "outcome": "rejected" if row in behind else OUTCOMES[CODES[code].effect],
+            "outcome": "rejected" if row in behind else OUTCOMES["superseded" if rows.superseded else CODES[code].effect],
             "message": f"{message} {hint}".strip(),
             "advice": CODES[code].advice,
             "value": shown(cells.get(column)),

@@ -14,7 +14,7 @@ import pyarrow as pa
 from klaviyo_sync.core.attributes import IDENTIFIERS
 from klaviyo_sync.core.clear_counts import ClearCounts
 from klaviyo_sync.core.consent_counts import ConsentCounts, added
-from klaviyo_sync.core.issues import CODES
+from klaviyo_sync.core.issues import CODES, OPT_OUT_WITHOUT_IDENTIFIER, UNKNOWN_WORD
 from klaviyo_sync.core.sync import Channel
 
 Fate = Literal["imported", "refused", "failed", "unknown"]
@@ -111,9 +111,20 @@ class Result:
         return self.refused + self.failed + sum(count for kind, count in self.issues.items() if kind.code == "clear_refused")
 
     @property
+    def opt_outs_without_address(self) -> int:
+        """Opt-outs that could not be sent, since the address or number of their row is missing or not usable."""
+        return sum(count for kind, count in self.issues.items() if kind.code == OPT_OUT_WITHOUT_IDENTIFIER)
+
+    @property
+    def unknown_words(self) -> int:
+        """Cells with a word of consent that nobody understands: any of them may be an opt-out."""
+        return sum(count for kind, count in self.issues.items() if kind.code == UNKNOWN_WORD)
+
+    @property
     def open_opt_outs(self) -> int:
-        """Opt-outs that Klaviyo refused, or took and shows the opposite of."""
-        return sum(counts.opt_outs_refused + counts.opt_outs_opposed for counts in self.consent.values())
+        """Opt-outs that could not be sent, that Klaviyo refused, or that it took and shows the opposite of."""
+        refused = sum(counts.opt_outs_refused + counts.opt_outs_opposed for counts in self.consent.values())
+        return self.opt_outs_without_address + refused
 
     @property
     def unknown_statements(self) -> int:

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER, Statements
 from klaviyo_sync.core.fold import Aside, Fold, OptOuts, statement_columns
-from klaviyo_sync.core.fold_sql import JOINS, REPAIRED
+from klaviyo_sync.core.fold_sql import JOINS, MAYBE, REPAIRED
 from klaviyo_sync.core.frames import Mask, arrow, frame_with, table_of, true_at
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.mapping import Plan
@@ -59,6 +59,14 @@ class Merged(NamedTuple):
     windows: np.ndarray
     codes: list[str]
     instead: list[dict[str, str | None]]
+
+
+class Superseded(NamedTuple):
+    """Superseded rows, as they came, the position of each one's window, and by identifier those in which it stands for nobody."""
+
+    frame: pd.DataFrame
+    windows: np.ndarray
+    nobody: dict[str, pa.Array]
 
 
 class Rivals:
@@ -119,6 +127,8 @@ class Rivals:
     def contested(self, profiles: pd.DataFrame, repaired: Mapping[str, pa.Array] = MappingProxyType({})) -> Mask:
         """Which rows may have a rival among all the rows noticed, or share a repaired address with one."""
         found = np.zeros(len(profiles), dtype=bool)
+        if not self.sieve.any_repeated():
+            return found
         for identities in self.all_identities(profiles, repaired):
             for prints, present in self.fingerprints(identities).values():
                 found |= present & self.sieve.repeated(prints)
@@ -263,6 +273,17 @@ class Rivals:
             others = [dict(zip(self.paths, row, strict=True)) for row in zip(*names, strict=True)]
             yield Merged(self.frame(batch), windows_of(batch), batch.column("why").to_pylist(), others)
         self.connection.execute("DROP TABLE merged; DROP TABLE instead")
+
+    def superseded_maybe_opt_outs(self) -> Iterator[Superseded]:
+        """The superseded rows of the windows that may have an unknown word, or an opt-out whose address is not usable."""
+        if not self.plan.consents:
+            return
+        nobody = [f"rivals.{STANDS_FOR_NOBODY.format(number)}" for number in self.nobody]
+        maybe = " OR ".join([f"rivals.{MAYBE}", *nobody])
+        joined = "rivals JOIN ranked ON rivals.rowid = ranked.row_"
+        wanted = f"SELECT rivals.* FROM {joined} WHERE NOT newest AND ranked.window_ <> $later AND ({maybe})"  # noqa: S608 - our own names
+        for batch in self.connection.sql(wanted, params={"later": LATER}).to_arrow_reader(LISTED_ROWS):
+            yield Superseded(self.frame(batch), windows_of(batch), dict(placeholder_masks(batch, self.paths, self.nobody)))
 
     def frame(self, batch: pa.RecordBatch) -> pd.DataFrame:
         """The rows of a batch as the warehouse gave them."""

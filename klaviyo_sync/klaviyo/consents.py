@@ -33,6 +33,7 @@ from klaviyo_sync.core.decisions import Action, Mode, Present, Rule, Statement, 
 from klaviyo_sync.core.prepared import WINDOW
 from klaviyo_sync.core.result import FATES, Fate, Outcome, Reason
 from klaviyo_sync.core.sync import CHANNELS, Channel, Consent
+from klaviyo_sync.klaviyo.attribution import normal
 from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.list_members import join_list
 from klaviyo_sync.klaviyo.statuses import IDENTIFIERS, Key, Statuses, as_given, key_of, keys_of, patiently
@@ -48,7 +49,8 @@ OPT_OUTS_FIRST: tuple[Action, ...] = ("unsubscribe", "skip", "already")
 class Person:
     """A row that states something: its identifiers, date of birth and statements. `left_out` are identifiers that its profile lacks.
 
-    The opt-outs for the channels in `again` were sent before the import, and are sent once more whatever Klaviyo shows.
+    The opt-outs for the channels in `again` were sent before the import, and are sent once more whatever Klaviyo shows. `imported` says
+    that a profile with the other identifiers was imported, so that one call may name them together.
     """
 
     row: int
@@ -57,17 +59,39 @@ class Person:
     statements: Mapping[Channel, Statement]
     again: Collection[Channel] = ()
     left_out: frozenset[str] = frozenset()
+    imported: bool = True
 
-    def apart(self, channels: Mapping[Channel, datetime | None]) -> Iterator[Ask]:
-        """The person in a call about some channels, and in one for each identifier that the profile lacks, which may be another's."""
-        for identifier in (None, *sorted(self.left_out)):
+    def apart(self, channels: Mapping[Channel, datetime | None], statuses: Statuses | None = None) -> Iterator[Ask]:
+        """The person in one call about some channels, or in one for each identifier where they may be different people's.
+
+        They may be where the profile lacks an identifier, or where `statuses` do not show both at one profile.
+        """
+        alone = self.left_out
+        if statuses is not None and not self.one_profile(statuses, {CHANNEL_IDENTIFIER[channel] for channel in channels}):
+            alone = frozenset(CHANNEL_IDENTIFIER.values())
+        for identifier in (None, *sorted(alone)):
             own: dict[Channel, datetime | None] = {
                 channel: at
                 for channel, at in channels.items()
-                if (CHANNEL_IDENTIFIER[channel] if CHANNEL_IDENTIFIER[channel] in self.left_out else None) == identifier
+                if (CHANNEL_IDENTIFIER[channel] if CHANNEL_IDENTIFIER[channel] in alone else None) == identifier
             }
             if own:
                 yield self.ask(own)
+
+    def one_profile(self, statuses: Statuses, names: Collection[str]) -> bool:
+        """Whether some of the person's identifiers can be one profile's in Klaviyo: nobody has them, one profile has all, or lacks some.
+
+        A profile that lacks one must not be known to be another person's: named together, that one would get somebody else's address.
+        """
+        keys = dict(key for key in keys_of(self.identifiers) if key[0] in names)
+        profiles = {id_: shown for key in keys.items() for id_, shown in statuses.people.get(key, {}).items()}
+        if len(keys) < 2 or not profiles:  # noqa: PLR2004 - one identifier is one profile's
+            return True
+        [shown, *others] = profiles.values()
+        known = {name: normal(name, self.identifiers[name]) for name in IDENTIFIERS if name in self.identifiers}
+        lacks = any(name not in shown.identifiers for name in keys)
+        same = all(known.get(name) == value for name, value in shown.identifiers.items() if name in keys or lacks)
+        return not others and (same or self.identifiers.get("id") == shown.id)
 
     def leaving(self, channels: Collection[Channel] = CHANNELS) -> Person:
         """The person with the opt-outs for these channels alone."""
@@ -76,8 +100,9 @@ class Person:
 
     def unsure(self, mode: Mode) -> Iterator[tuple[Channel, Key, Statement]]:
         """The channels whose present status must be read, with the key to find it by."""
+        apart = not self.imported and len({CHANNEL_IDENTIFIER[channel] for channel in self.statements}) > 1
         for channel, statement in self.statements.items():
-            if channel not in self.again and needs_status(statement, mode):
+            if apart or (channel not in self.again and needs_status(statement, mode)):
                 yield channel, key_of(channel, self.identifiers), statement
 
     def needed(self, mode: Mode) -> list[Key]:
@@ -126,7 +151,7 @@ def send_consent(
         leaving = person.leaving()
         for channel in person.statements.keys() - leaving.statements.keys():
             ledger.settle(person.row, channel, WITHOUT_PROFILE[fate], reason("consent_without_profile"))
-        stating.append(leaving)
+        stating.append(replace(leaving, imported=False))
     statuses = read_statuses(klaviyo, stating, consent.undated, ledger.channels, stop)
     ledger.requests += statuses.requests
     plan = Plan()
@@ -254,7 +279,7 @@ def plan_person(plan: Plan, person: Person, mode: Mode, statuses: Statuses, ledg
         else:
             ledger.settle(person.row, channel, SETTLED[line.action], reason(line.code) if line.code else None)
     if unsubscribes:
-        plan.unsubscribes.extend(person.apart(unsubscribes))
+        plan.unsubscribes.extend(person.apart(unsubscribes, None if person.imported else statuses))
     if subscribes:
         plan_subscribes(plan, person, subscribes, ledger)
 

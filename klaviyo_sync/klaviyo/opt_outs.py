@@ -8,6 +8,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
+from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER
 from klaviyo_sync.core.consent_result import ConsentOutcome, Ledger, done_before
 from klaviyo_sync.core.decisions import Present, Statement
 from klaviyo_sync.core.sync import Channel
@@ -78,18 +79,18 @@ def plan_opt_outs(leaving: Collection[Person], statuses: Statuses, ledger: Ledge
             else:
                 ledger.settle(person.row, channel, SETTLED[line.action], reason(line.code) if line.code else None)
         if going:
-            asks.append(person.ask(going))
+            asks.extend(person.apart(going, statuses))
     return asks
 
 
 def read(klaviyo: Klaviyo, leaving: Collection[Person], channels: Collection[Channel], *, undated: bool = True) -> Statuses:
-    """What Klaviyo holds about the people; without `undated` only about those whose opt-outs have dates."""
+    """What Klaviyo holds about the people; without `undated` only about those whose opt-outs have dates, or are about two identifiers."""
     statuses = Statuses(channels)
     keys = (
         as_given(channel, person.identifiers)
         for person in leaving
         for channel, statement in person.statements.items()
-        if undated or statement.at is not None
+        if undated or statement.at is not None or len({CHANNEL_IDENTIFIER[other] for other in person.statements}) > 1
     )
     statuses.read(klaviyo, keys)
     return statuses

@@ -108,7 +108,7 @@ def sent_first(klaviyo: Klaviyo, ledger: Ledger) -> tuple[Verdicts, int]:
             done |= dict.fromkeys(((person.row, channel) for channel in person.statements), "again")
             asks.append(whole_call(person))
         elif going := decided(person, statuses, done):
-            asks.append(person.ask(going))
+            asks.extend(person.apart(going, statuses))
     Calls(klaviyo, ledger).send(UNSUBSCRIBES, asks)
     # What Klaviyo refused is sent again after the import, and refused or not by what it says then.
     taken = ledger.outcome()

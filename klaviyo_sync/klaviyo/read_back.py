@@ -78,13 +78,13 @@ def _of_table(klaviyo: Klaviyo, rows: pa.Table, patience: Patience, since: datet
             klaviyo.pause(patience.waits.pop(0))
         elif against and patience.longer:
             if again:
-                requests += send_again(klaviyo, rows, against)
+                requests += send_again(klaviyo, rows, against, statuses)
                 again = False
             klaviyo.pause(patience.longer.pop(0))
         else:
             break
     if against and again:
-        requests += send_again(klaviyo, rows, against)
+        requests += send_again(klaviyo, rows, against, statuses)
     for row, channel in against:
         opposed[row, ledger.channels.index(channel)] = True
     return ReadBack(rows, ledger.channels, confirmed, opposed, requests)
@@ -111,12 +111,13 @@ def contradicts(said: Statement, presents: list[Present], since: datetime) -> bo
     )
 
 
-def send_again(klaviyo: Klaviyo, rows: pa.Table, against: dict[Place, Person]) -> int:
-    """Sends some opt-outs once more; the number of requests."""
+def send_again(klaviyo: Klaviyo, rows: pa.Table, against: dict[Place, Person], statuses: Statuses) -> int:
+    """Sends some opt-outs once more; the number of requests. `statuses` are what Klaviyo shows of these people."""
     ledger = Ledger(rows)
     channels: dict[int, list[Channel]] = {}
     for row, channel in against:
         channels.setdefault(row, []).append(channel)
     persons = {person.row: person for person in against.values()}
-    Calls(klaviyo, ledger).send(UNSUBSCRIBES, [persons[row].ask(dict.fromkeys(named)) for row, named in channels.items()])
+    asks = [ask for row, named in channels.items() for ask in persons[row].apart(dict.fromkeys(named), statuses)]
+    Calls(klaviyo, ledger).send(UNSUBSCRIBES, asks)
     return ledger.requests

@@ -179,15 +179,15 @@ class Calls:
         if fate is None or fate[1].code != "channel_not_set_up":
             return None
         medium = next((name for name in ("whatsapp", "sms") if name in fate[1].detail.lower()), None)
-        reached: dict[int, list[Channel]] = {}
-        for ask in part:
+        reached: dict[int, list[Channel]] = {}  # by position in the part: a row may be in two calls
+        for position, ask in enumerate(part):
             found: list[Channel] = [channel for channel in ask.channels if channel.partition("_")[0] == medium]
             if found:
-                reached[ask.row] = found
-        alone = {ask.row for ask in part if "email_marketing" not in ask.channels} & set(reached) or set(reached)
+                reached[position] = found
+        alone = {position for position in reached if "email_marketing" not in part[position].channels} or set(reached)
         if not alone:
             return None
-        left = (self._dropped(ask, reached[ask.row], fate) if ask.row in alone else ask for ask in part)
+        left = (self._dropped(ask, reached[position], fate) if position in alone else ask for position, ask in enumerate(part))
         return [ask for ask in left if ask is not None]
 
     def _alone(self, ask: Ask, answer: Rejection) -> Asks | None:

@@ -13,7 +13,8 @@ from klaviyo_sync.core.stopping import Changes, Stop
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import Window
 from klaviyo_sync.interrupts import not_swallowed
-from klaviyo_sync.orchestration import column_types, evaluations, stops
+from klaviyo_sync.orchestration import acknowledgments, column_types, evaluations, open_opt_outs, stops
+from klaviyo_sync.orchestration.acknowledgments import ACKNOWLEDGE
 from klaviyo_sync.orchestration.attempts import attempt
 from klaviyo_sync.orchestration.checks import check_specs
 from klaviyo_sync.orchestration.done import checkpoint, read_ledger
@@ -29,6 +30,9 @@ if TYPE_CHECKING:  # pandas, pyarrow and duckdb, for a run only
     from klaviyo_sync.sync_window import Report
 
 POOL = "klaviyo"
+ACKNOWLEDGING = dg.Field(
+    bool, default_value=False, description="Import nothing; note that somebody looked at what is red in these windows and leaves it so."
+)
 LETTING_THROUGH = dg.Field(bool, default_value=False, description="Import also what stop_above would stop, this once.")
 CHECKED_ALONE = 100  # windows, when the UI executes checks without naming any
 
@@ -79,7 +83,7 @@ def sync_asset(sync: Sync, spec: dg.AssetSpec, importing: Importing, destination
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.multi_run(MOST_WINDOWS_PER_RUN),
         pool=POOL,
-        config_schema={LET_THROUGH: LETTING_THROUGH},
+        config_schema={LET_THROUGH: LETTING_THROUGH, ACKNOWLEDGE: ACKNOWLEDGING},
         required_resource_keys={warehouse_name(sync.connection), KLAVIYO},
     )
     def run(context: dg.AssetExecutionContext) -> Events:
@@ -91,7 +95,9 @@ def sync_asset(sync: Sync, spec: dg.AssetSpec, importing: Importing, destination
         chosen = [window_of(windows, name) for name in context.partition_keys] if partitioned else []
         names = {check.name for check in context.selected_asset_check_keys}
         failed = None
-        if context.selected_asset_keys:
+        if context.selected_asset_keys and context.op_execution_context.op_config[ACKNOWLEDGE]:
+            failed = yield from acknowledging(context, sync, chosen, names, importing.clock())
+        elif context.selected_asset_keys:
             failed = yield from imported(context, sync, chosen, names, importing, destination=destination)
         else:
             stored = stored_windows(context.instance, sync, chosen)
@@ -112,6 +118,22 @@ def stored_windows(instance: dg.DagsterInstance, sync: Sync, chosen: Sequence[Wi
     """What the event log holds of the chosen windows, or of those imported last when none is chosen."""
     key = asset_key(sync)
     return latest(instance, key, [window.key for window in chosen]) if chosen else newest(instance, key, CHECKED_ALONE)
+
+
+def acknowledging(
+    context: dg.AssetExecutionContext, sync: Sync, windows: Sequence[Window], names: Collection[str], now: datetime
+) -> Generator[Event, None, dg.Failure | None]:
+    """Yields an observation of each window that was imported, and its checks; comes back with the failure of the rest."""
+    stored = latest(context.instance, asset_key(sync), [window.key for window in windows])
+    context.log.info("Acknowledging %d windows of sync %s; nothing is imported.", len(stored), sync.name)
+    yield from acknowledgments.observations(sync, list(stored.values()), context.run.tags, context.run.run_id, now)
+    yield from evaluations.of_windows(sync, stored.values(), names)
+    without = [window.key for window in windows if window.key not in stored]
+    if without or not windows:
+        which = ", ".join(without) or "none was chosen"
+        text = f"Sync {sync.name}: only imported windows can be acknowledged ({which}). Run the others, or choose partitions."
+        return dg.Failure(text, allow_retries=False)
+    return None
 
 
 def imported(
@@ -140,6 +162,8 @@ def imported(
     try:
         rejects = importing.open_rejects()
         with not_swallowed(), import_slot(context.instance, context.run.run_id, context.log.info):
+            opened = open_opt_outs.read_open(context.instance, key)
+            still_open = acknowledgments.not_acknowledged(context.instance, key, opened.windows)
             before = read_ledger(context.instance, sync)  # before a row is sent: nothing must keep its result from being stored
             now = importing.clock()
             report = importing.run_windows(
@@ -166,7 +190,7 @@ def imported(
         types = column_types.metadata(report.types, types_before)
         values = metadata(sync, window, result, report, file, sandbox=destination.sandbox) | types
         values |= stops.judged(report, window, context.run.tags, context.run.run_id, now)
-        newest = checkpoint(before) if window is proven[-1][0] else {}
+        newest = checkpoint(before) | open_opt_outs.carried(still_open, opened.as_of) if window is proven[-1][0] else {}
         yield dg.AssetMaterialization(key, partition=window.key, metadata={**values, **newest})
     stored = latest(context.instance, key, [window.key for window, _, _ in proven])
     yield from evaluations.of_windows(sync, stored.values(), names)

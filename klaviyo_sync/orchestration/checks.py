@@ -43,8 +43,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Overview:
     """All windows of a sync: those that had ended long enough ago, those missing, what the newest results say, and rows that came late.
 
-    `stopped` are the windows that stopped themselves, seen at `as_of`. `open_opt_outs` are the windows with opt-outs that Klaviyo did not
-    carry out. `switched_off` says that the schedule is off, if it is known to be.
+    `stopped` are the windows that stopped themselves, seen at `as_of`. `opened` are the windows with opt-outs that could not be sent or
+    with unknown words, `red` those inside `catch_up` of which other checks are errors, with their names; `acknowledged` counts those that
+    somebody acknowledged. `switched_off` says that the schedule is off, if it is known to be.
     """
 
     due: int
@@ -57,7 +58,9 @@ class Overview:
     late: Late
     switched_off: str | None = None
     stopped: Sequence[Stopped] = ()
-    open_opt_outs: Mapping[str, Open] = field(default_factory=dict)
+    opened: Sequence[Open] = ()
+    red: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    acknowledged: int = 0
     as_of: datetime = EPOCH
 
 
@@ -87,15 +90,18 @@ def consent(sync: Sync, result: Result) -> Verdict:
     cells = sum(count for kind, count in issues.items() if kind.code in CODES and CODES[kind.code].effect == "cell")
     wrong = max(cells, total.rejected)
     repaired = sum(count for kind, count in issues.items() if kind.code == "opt_out_repaired")
-    # A word that nobody understands can be an opt-out: no tolerance covers it.
-    unknown_words = any(kind.code == "unknown_consent_word" for kind in issues)
+    # Nobody may be mailed on because a tolerance covers their opt-out, and a word that nobody understands may be one.
+    open_questions = result.open_opt_outs + result.unknown_words + total.unknown
     intolerable = sync.tolerance.rejected.exceeded_by(wrong, result.read) or sync.tolerance.failed.exceeded_by(total.refused, result.read)
-    grave = unknown_words or intolerable
     numbers = {
         f"consent_{part}": dg.MetadataValue.int(getattr(total, part)) for part in ("stated", "rejected", "refused", "guarded", "confirmed")
     }
     words = "; ".join(equation(channel, counts) for channel, counts in result.consent.items()) or "No row states anything"
-    # Nobody may be mailed on because a tolerance covers their opt-out.
+    if result.opt_outs_without_address:
+        lost = counted(result.opt_outs_without_address, "opt-out")
+        words += f". No usable address for {lost}: correct them, or unsubscribe these people in Klaviyo by hand"
+    if result.unknown_words:
+        words += f". Not understood, and maybe opt-outs: {counted(result.unknown_words, 'word')} of consent"
     if total.opt_outs_refused:
         words += f". Klaviyo refused {counted(total.opt_outs_refused, 'opt-out')}: unsubscribe these people in Klaviyo by hand"
     if total.opt_outs_opposed:
@@ -107,7 +113,7 @@ def consent(sync: Sync, result: Result) -> Verdict:
         words += f". Klaviyo shows {total.confirmed:,} of {total.sent:,} sent so far"
     return Verdict(
         wrong + repaired + total.refused + total.opt_outs_opposed + total.unknown,
-        grave or total.opt_outs_refused > 0 or total.opt_outs_opposed > 0 or total.unknown > 0,
+        intolerable or open_questions > 0,
         f"{words}.",
         {**numbers, **consent_metadata(result.consent), **issue_metadata(issues)},
     )
@@ -146,15 +152,15 @@ def accounting(_sync: Sync, result: Result) -> Verdict:
 
 
 def completeness(sync: Sync, overview: Overview) -> Verdict:
-    """Whether every window was imported or stopped itself, and which ones hold rows that Klaviyo did not take, or that came late."""
+    """Whether every window was imported, and which ones stopped themselves, are red, or hold rows that were refused or came late."""
     missing, failing = len(overview.missing), len(overview.failing)
     words = [f"{counted(missing, 'window')} of {overview.due:,} missing"]
     if overview.missing:
         words.append(f"the oldest is {overview.missing[0]}")
     if overview.stopped:
         words.append(stopped_words(overview.stopped, overview.as_of))
-    if overview.open_opt_outs:
-        words.append(open_opt_outs.words(overview.open_opt_outs))
+    words += open_opt_outs.words_of(overview.opened)
+    words += red_words(overview)
     if overview.unasked:
         words.append(f"{overview.unasked:,} lie further back than the schedule looks ({days(sync.catch_up)}): start a backfill for them")
     if failing:
@@ -173,7 +179,8 @@ def completeness(sync: Sync, overview: Overview) -> Verdict:
         "future_rows": dg.MetadataValue.int(overview.future),
         **late_metadata(overview.late),
         **stopped_metadata(overview.stopped),
-        **open_opt_outs.metadata(overview.open_opt_outs),
+        **open_opt_outs.metadata(overview.opened),
+        **red_metadata(overview),
     }
     if overview.missing:
         numbers["oldest_missing"] = dg.MetadataValue.text(overview.missing[0])
@@ -182,10 +189,30 @@ def completeness(sync: Sync, overview: Overview) -> Verdict:
         numbers["failed_rows_by_window"] = dg.MetadataValue.json([[window, rows] for window, rows in oldest])
     unasked_now = (overview.late.problem is not None) + (overview.switched_off is not None)
     stopped = sum(stop.window not in overview.missing for stop in overview.stopped)
-    open_questions = missing + stopped + failing + len(overview.open_opt_outs) + overview.undated + overview.late.windows + unasked_now
+    red = len(overview.opened) + len(overview.red)
+    open_questions = missing + stopped + failing + red + overview.undated + overview.late.windows + unasked_now
     # No schedule asks for windows beyond its reach, nor for windows that were imported: somebody must. Nor do stopped ones go on alone.
-    grave = overview.unasked > 0 or overview.late.windows > 0 or bool(overview.stopped) or bool(overview.open_opt_outs)
+    grave = overview.unasked > 0 or overview.late.windows > 0 or bool(overview.stopped) or red > 0
     return Verdict(open_questions, grave, words="; ".join(words) + ".", metadata=numbers)
+
+
+def red_words(overview: Overview) -> list[str]:
+    """The windows of which checks are errors, the first of them by name with these checks, what to do, and how many are acknowledged."""
+    red = [f"{window} ({', '.join(checks)})" for window, checks in overview.red.items()]
+    more = f"; and {len(red) - MOST_STOPPED} more" if len(red) > MOST_STOPPED else ""
+    advice = "mend the cause and run them again, or acknowledge them"
+    said = [f"{counted(len(red), 'window')} red: {'; '.join(red[:MOST_STOPPED])}{more}: {advice}"] if red else []
+    return [*said, f"{counted(overview.acknowledged, 'red window')} acknowledged"] if overview.acknowledged else said
+
+
+def red_metadata(overview: Overview) -> dict[str, dg.MetadataValue]:
+    """The red windows with their checks, and how many were acknowledged; nothing when there are none."""
+    values: dict[str, dg.MetadataValue] = {}
+    if overview.red:
+        values["red_windows"] = dg.MetadataValue.json([[window, list(checks)] for window, checks in overview.red.items()])
+    if overview.acknowledged:
+        values["windows_acknowledged"] = dg.MetadataValue.int(overview.acknowledged)
+    return values
 
 
 def stopped_words(stopped: Sequence[Stopped], now: datetime) -> str:

@@ -8,25 +8,26 @@ from datetime import datetime
 import dagster as dg
 
 from klaviyo_sync.core.coverage import Coverage, uncovered
-from klaviyo_sync.core.ledger import ANYWHERE, Destination
+from klaviyo_sync.core.ledger import ANYWHERE, Destination, Origin
 from klaviyo_sync.core.provenance import dataset_id
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import windows
 from klaviyo_sync.orchestration import column_types, late
+from klaviyo_sync.orchestration.acknowledgments import acknowledged, not_acknowledged, red_checks
 from klaviyo_sync.orchestration.checks import OVERALL, PER_WINDOW, Overview
 from klaviyo_sync.orchestration.dagster_private import target
 from klaviyo_sync.orchestration.done import read_ledger
 from klaviyo_sync.orchestration.lineage import asset_key
-from klaviyo_sync.orchestration.open_opt_outs import open_opt_outs
+from klaviyo_sync.orchestration.open_opt_outs import read_open, same_account
 from klaviyo_sync.orchestration.resources import OpenWarehouse
 from klaviyo_sync.orchestration.stops import stopped_windows
-from klaviyo_sync.orchestration.stored import Stored, newest
+from klaviyo_sync.orchestration.stored import Stored, latest, newest
 from klaviyo_sync.orchestration.switches import schedule_switched_off
 from klaviyo_sync.orchestration.ticks import settled
 from klaviyo_sync.orchestration.verdicts import Verdict
 
 LOOKED_AT = 1_000
-MAPPING = "mapping"
+MAPPING, CONSENT = "mapping", "consent"
 
 
 def of_windows(sync: Sync, stored: Iterable[Stored], names: Collection[str]) -> Iterator[dg.AssetCheckEvaluation]:
@@ -70,15 +71,27 @@ def overview(
     stopped = stopped_windows(instance, sync, destination, coverage)
     retried = {stop.window for stop in stopped}
     seen = newest(instance, key, LOOKED_AT)
-    current = [one for one in seen.values() if ledger.counts(one.entry.origin, dataset_id(sync), destination)]
+    reached = by - sync.catch_up
+    results = latest(instance, key, [window.key for window in due if window.end > reached]) | seen
+    newest_first = sorted(results.values(), key=lambda one: one.record.storage_id, reverse=True)
+    current = [one for one in newest_first if ledger.counts(one.entry.origin, dataset_id(sync), destination)]
     standing = list(not_replaced(current))
+    here = Origin(account=ledger.account(destination), sandbox=destination.sandbox)
+    opened = not_acknowledged(instance, key, [one for one in read_open(instance, key).windows if same_account(one.origin, here)])
+    red = {one.window: checks for one in standing if one.own_span.end > reached.timestamp() and (checks := red_checks(sync, one))}
+    failing = {one.window: rows for one in standing if (rows := one.result.not_taken)}
+    since = acknowledged(instance, key, {*red, *failing})
+    silenced = {one.window for one in standing if since.get(one.window, 0) > one.record.storage_id}
+    named = silenced | {one.window for one in opened if red.get(one.window) == [CONSENT]}
     return Overview(
         due=len(due),
         missing=[window.key for window in missing],
         unasked=sum(window.end <= by - sync.catch_up and window.key not in retried for window in missing),
         looked_at=len(seen),
-        failing={one.window: rows for one in standing if (rows := one.result.not_taken)},
-        open_opt_outs=open_opt_outs(instance, key, standing, seen),
+        failing={window: rows for window, rows in failing.items() if window not in silenced},
+        opened=opened,
+        red={window: red[window] for window in sorted(red) if window not in named},
+        acknowledged=len(silenced & red.keys()),
         undated=current[0].undated if current else 0,
         future=current[0].future if current else 0,
         late=late.count(sync, instance, to_ask, now, destination) if to_ask else late.recall(sync, instance),

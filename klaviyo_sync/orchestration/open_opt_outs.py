@@ -1,56 +1,136 @@
-"""Opt-outs that Klaviyo refused, or shows the opposite of: they stay open until their window is run again, however long ago that was.
+"""What may keep somebody subscribed who opted out: opt-outs that could not be sent, and words of consent that nobody understands.
 
-The newest results are read each time. What lies further back is recalled from the last evaluation of `completeness`, which lists it.
+A window stays open until a newer result covers it that has none of these, however long ago it was imported. Each run stores, with its
+newest window, which windows were open before it: so all of them are known without reading further back than to the newest run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import dagster as dg
 
 from klaviyo_sync.core.coverage import Coverage, Span
-from klaviyo_sync.orchestration.late import CHECK, last_evaluation
-from klaviyo_sync.orchestration.stored import Stored, latest
+from klaviyo_sync.core.ledger import Origin
+from klaviyo_sync.orchestration.stored import Stored, pages, read_back
 from klaviyo_sync.orchestration.verdicts import counted
 
-LISTED = "open_opt_outs"
+OPT_OUTS, WORDS = "open_opt_outs", "unknown_consent_words"
+BEFORE = "open_before"
+MOST_CARRIED = 2_000
 MOST_NAMED = 5
 
 
 class Open(NamedTuple):
-    """How many opt-outs of a window are open, and its span."""
+    """One window: its opt-outs that could not be sent, its unknown words, its span, where its rows went, and its result's id."""
 
+    window: str
     opt_outs: int
+    words: int
     span: Span
+    origin: Origin
+    result: int
 
 
-def open_opt_outs(instance: dg.DagsterInstance, key: dg.AssetKey, current: Sequence[Stored], seen: Mapping[str, Stored]) -> dict[str, Open]:
-    """The windows with open opt-outs, oldest first: those of `current` results, and those that are listed and were not run again since.
+class Reading(NamedTuple):
+    """The open windows, oldest first, and the newest record that was read (0 when there is none)."""
 
-    `seen` are the newest results, of whatever account.
-    """
-    found = {one.window: Open(one.result.open_opt_outs, one.own_span) for one in current if one.result.open_opt_outs}
-    last = last_evaluation(instance, dg.AssetCheckKey(key, CHECK), LISTED)
-    if last is not None:
-        evaluation, stored_at = last
-        held: Any = evaluation.metadata[LISTED].value
-        listed: dict[str, Open] = {name: Open(opt_outs, Span(start, end)) for name, opt_outs, start, end in held}
-        further = {name: one for name, one in listed.items() if name not in seen}
-        newer = Coverage(one.own_span for one in seen.values())
-        run_since = {name for name, one in latest(instance, key, list(further)).items() if one.record.timestamp > stored_at}
-        found |= {name: one for name, one in further.items() if name not in run_since and not newer.covers(one.span)}
-    return dict(sorted(found.items(), key=lambda item: item[1].span))
+    windows: tuple[Open, ...]
+    as_of: int
 
 
-def words(opened: Mapping[str, Open]) -> str:
-    """How many opt-outs are open, in which windows, and what to do."""
-    named = ", ".join(list(opened)[:MOST_NAMED]) + (f" and {len(opened) - MOST_NAMED} more" if len(opened) > MOST_NAMED else "")
-    total = counted(sum(one.opt_outs for one in opened.values()), "opt-out")
-    return f"{total} not carried out by Klaviyo, in {named}: unsubscribe these people in Klaviyo by hand, then run these windows again"
+def read_open(instance: dg.DagsterInstance, key: dg.AssetKey) -> Reading:
+    """Which windows are open, whatever account their rows went into."""
+    newer: dict[Origin, Coverage] = {}
+    opened: list[Open] = []
+    carried: list[Open] | None = None
+    floor, as_of = -1, 0
+    for record in pages(instance, dg.AssetRecordsFilter(asset_key=key)):
+        if record.storage_id <= floor:
+            break
+        as_of = as_of or record.storage_id
+        if (stored := read_back(record)) is not None:
+            opened += not_covered(open_of(stored), newer)
+            origin = stored.entry.origin
+            newer[origin] = newer.get(origin, Coverage()).plus([stored.own_span])
+        if carried is None and (before := carried_by(record)) is not None:
+            floor, carried = before
+    return Reading(tuple(sorted([*opened, *not_covered(carried or (), newer)], key=lambda one: one.span)), as_of)
 
 
-def metadata(opened: Mapping[str, Open]) -> dict[str, dg.MetadataValue]:
-    """The windows with open opt-outs: key, number, start and end; nothing where there are none."""
-    return {LISTED: dg.MetadataValue.json([[name, one.opt_outs, *one.span] for name, one in opened.items()])} if opened else {}
+def open_of(stored: Stored) -> list[Open]:
+    """The window as an open one; nothing when it has neither open opt-outs nor unknown words."""
+    opt_outs, words = stored.result.open_opt_outs, stored.result.unknown_words
+    if not opt_outs and not words:
+        return []
+    return [Open(stored.window, opt_outs, words, stored.own_span, stored.entry.origin, stored.record.storage_id)]
+
+
+def not_covered(opened: Iterable[Open], newer: Mapping[Origin, Coverage]) -> list[Open]:
+    """The windows that no newer results of the same account cover, under whatever key and of whatever dataset."""
+    return [
+        one
+        for one in opened
+        if not Coverage(span for origin, coverage in newer.items() if same_account(origin, one.origin) for span in coverage.spans).covers(
+            one.span
+        )
+    ]
+
+
+def same_account(one: Origin, other: Origin) -> bool:
+    """Whether rows may have gone into the same account: what a result does not say is no difference."""
+    return all(
+        mine is None or theirs is None or mine == theirs for mine, theirs in ((one.account, other.account), (one.sandbox, other.sandbox))
+    )
+
+
+def carried_by(record: dg.EventLogRecord) -> tuple[int, list[Open]] | None:
+    """What a record says was open before it, as of which record; None when it does not say."""
+    materialization = record.asset_materialization
+    value = materialization.metadata.get(BEFORE) if materialization else None
+    if not isinstance(value, dg.JsonMetadataValue) or not isinstance(value.value, dict):
+        return None
+    before: dict[str, Any] = value.value
+    windows = [
+        Open(window, opt_outs, words, Span(start, end), Origin(*origin), result)
+        for window, opt_outs, words, start, end, result, *origin in before["windows"]
+    ]
+    return before["as_of"], windows
+
+
+def carried(windows: Sequence[Open], as_of: int) -> dict[str, dg.MetadataValue]:
+    """Open windows as metadata of the next result; nothing where that would be large, and then more results are read."""
+    if len(windows) > MOST_CARRIED:
+        return {}
+    lines = [[one.window, one.opt_outs, one.words, *one.span, one.result, *one.origin] for one in windows]
+    return {BEFORE: dg.MetadataValue.json({"as_of": as_of, "windows": lines})}
+
+
+def words_of(opened: Sequence[Open]) -> list[str]:
+    """How many opt-outs could not be sent and how many words are unknown, in which windows, and what to do."""
+    said = []
+    if leaving := [one for one in opened if one.opt_outs]:
+        total = counted(sum(one.opt_outs for one in leaving), "opt-out")
+        advice = "unsubscribe these people in Klaviyo by hand, correct their rows, then run these windows again"
+        said.append(f"{total} not carried out by Klaviyo, in {named(one.window for one in leaving)}: {advice}")
+    if unknown := [one for one in opened if one.words]:
+        total = counted(sum(one.words for one in unknown), "unknown word")
+        advice = "correct them or add them under words, then run these windows again, or acknowledge them"
+        said.append(f"{total} of consent that may be opt-outs, in {named(one.window for one in unknown)}: {advice}")
+    return said
+
+
+def named(windows: Iterable[str]) -> str:
+    """The first windows by name, and how many more there are."""
+    names = list(windows)
+    return ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+
+
+def metadata(opened: Sequence[Open]) -> dict[str, dg.MetadataValue]:
+    """The open windows with opt-outs and those with unknown words: key, number, start and end; nothing where there are none."""
+    lines = {
+        OPT_OUTS: [[one.window, one.opt_outs, *one.span] for one in opened if one.opt_outs],
+        WORDS: [[one.window, one.words, *one.span] for one in opened if one.words],
+    }
+    return {name: dg.MetadataValue.json(some) for name, some in lines.items() if some}

@@ -99,9 +99,13 @@ def judged(report: Report, window: Window, tags: Mapping[str, str], run_id: str,
 
 def let_through(reasons: Sequence[Reason], tags: Mapping[str, str], run_id: str, now: datetime) -> dict[str, Any]:
     """Who let something through (`run config` where the run does not say who launched it), when, and what."""
-    asked_by = next((tags[name] for name in WHO_ASKED if name in tags), "run config")
     moment = now.astimezone(UTC).isoformat(timespec="seconds")
-    return {"asked_by": asked_by, "run": run_id, "at": moment, "over": [reason.text for reason in reasons]}
+    return {"asked_by": asked_by(tags), "run": run_id, "at": moment, "over": [reason.text for reason in reasons]}
+
+
+def asked_by(tags: Mapping[str, str]) -> str:
+    """Who launched a run, by its tags."""
+    return next((tags[name] for name in WHO_ASKED if name in tags), "run config")
 
 
 def results_before(instance: dg.DagsterInstance, sync: Sync, first: Window, destination: Destination = ANYWHERE) -> list[Changes]:

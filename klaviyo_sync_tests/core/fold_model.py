@@ -151,7 +151,7 @@ class Model:
         ]
         if found:
             best = max(found, key=lambda one: (self.since(one.row, channel), one.at is None, one.own, one.row.place))
-            return best, True
+            return best._replace(at=self.undoubted(best, channel, address)), True
         joining = [row for row in stating if row.said[channel].joins and self.counts(row, channel) and getattr(row, kind) == address]
         dated = [row for row in joining if row.said[channel].at]
         undated = [row for row in joining if not row.said[channel].at]
@@ -173,6 +173,15 @@ class Model:
         if chosen is None:
             return None, False
         return Going(joins=True, at=chosen.said[channel].at, window=chosen.window, row=chosen, own=True), False
+
+    def undoubted(self, going: Going, channel: Channel, address: object) -> datetime | None:
+        """The date of an opt-out: that of a subscribe without a zone, where it stands against it in doubt."""
+        if going.at is None:
+            return None
+        others = [row.said[channel] for row in self.with_address(KIND[channel], address) if channel in row.said]
+        since = self.since(going.row, channel)
+        doubtful = [said.at for said in others if said.joins and said.zoneless and said.at and going.at < said.at <= since + DOUBT]
+        return max(doubtful, default=going.at)
 
     def fold(self) -> Folded:
         """All of it."""

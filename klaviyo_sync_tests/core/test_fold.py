@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -258,3 +259,24 @@ def test_any_grouping_folds_alike(
     # Which of two rows of one moment is the newer one is decided by their cells; here a number is among them, which differs.
     if len({one.hours for one in given_rows}) == len(given_rows):
         assert addressed(one, rows) == addressed(other, again)
+
+
+def test_thousands_of_rivals_fit(connection: duckdb.DuckDBPyConnection) -> None:
+    """Households by the hundred, whose opt-outs set out for newer addresses, fold in the memory that the engine has."""
+    chance = random.Random(1)
+    words = (None, "Subscribe", "Unsubscribed")
+    given_rows = [
+        Given(
+            chance.choice([None, f"{home}-1", f"{home}-2", f"{home}-3"]),
+            chance.choice([None, f"ada.{home}@example.com", f"bo.{home}@example.com"]),
+            chance.choice([None, f"+49151{10_000_000 + home}"]),
+            Cell(chance.choice(words), None, "zoned"),
+            Cell(chance.choice(words), None, "zoned"),
+            chance.randint(0, 71),
+        )
+        for home in range(400)
+        for _ in range(5)
+    ]
+    result, rows = folded(connection, given_rows, PLANS["guard"])
+    assert len(rows) > 1_900
+    assert result.alone

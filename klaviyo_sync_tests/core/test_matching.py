@@ -117,7 +117,7 @@ def run(connection: duckdb.DuckDBPyConnection, plan: Plan, rows: Sequence[Person
         numbers = part.frame["number"].to_numpy()
         assert (part.windows == part.frame["changed"].dt.hour.to_numpy()).all()
         for row, code in zip(part.mapped.issues["row"].tolist(), part.mapped.issues["code"].tolist(), strict=True):
-            if part.merged:
+            if part.superseded:
                 became.reported[int(numbers[row])] = code
             elif code.startswith("shared_") and not part.held[row]:
                 became.left_out.add((int(numbers[row]), code))

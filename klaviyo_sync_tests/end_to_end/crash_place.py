@@ -9,9 +9,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import duckdb
@@ -56,6 +57,8 @@ class CrashPlace:
     people: int
     day: int = 0
     version: int = 0
+    child: SimpleQueue[int] = field(default_factory=SimpleQueue)
+    """The process ids of runs, each as it starts."""
 
     def change(self, step: int = 1, offset: int = 0) -> None:
         """Every `step`-th person changes; a day passes."""
@@ -78,6 +81,7 @@ class CrashPlace:
         before, started = self.requests(), time.monotonic()
         print(now.isoformat(), dies, *windows, file=self.worker.stdin, flush=True)
         child = int(self.worker.stdout.readline())
+        self.child.put(child)
         if requests or seconds:
             with suppress(ProcessLookupError):
                 while self.requests() < before + requests or time.monotonic() < started + seconds:
@@ -119,13 +123,13 @@ class CrashPlace:
 
 
 @contextmanager
-def crash_place(folder: Path, people: int, most: int = 50, **options: Any) -> Iterator[CrashPlace]:
-    """A place with so many people, and `most` profiles in a request; options are the sandbox's."""
+def crash_place(folder: Path, people: int, most: int = 50, *, kind: type[Sandbox] = Sandbox, **options: Any) -> Iterator[CrashPlace]:
+    """A place with so many people, and `most` profiles in a request; options are those of the sandbox, which is of this kind."""
     folder.mkdir(parents=True)
     (folder / "people.yaml").write_text(SYNC, encoding="utf-8")
     with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
         connection.execute(TABLE)
-    box = Sandbox(limits=False, consent_seconds=0.0, opt_in_process="single_opt_in", **options)
+    box = kind(limits=False, consent_seconds=0.0, opt_in_process="single_opt_in", **options)
     with serve(box) as server:
         command = [sys.executable, str(WORKER), str(folder), server.url, str(most)]
         # A place for temporary files of its own: what others left on this machine is looked at too, and would count as events.

@@ -42,7 +42,7 @@ def test_a_shops_number_is_left_out(place: RunPlace) -> None:
     )
     result = place.report(DAY).results[DAY]
     assert (result.read, result.imported, result.superseded, result.rejected) == (8, 8, 0, 0)
-    assert {kind.code for kind in result.issues} == {"placeholder_identifier", "consent_without_identifier"}
+    assert {kind.code for kind in result.issues} == {"placeholder_identifier", "opt_out_without_identifier"}
     assert result.consent["email_marketing"].sent == 8
     assert (result.consent["sms_marketing"].sent, result.consent["sms_marketing"].rejected) == (0, 8)
     assert len(place.box.profiles) == 8

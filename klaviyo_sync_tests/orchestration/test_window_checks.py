@@ -78,6 +78,7 @@ def test_a_range_run_imports_once_and_checks_each_window(bench_of: Callable[...,
         ("delivery", failed(1), (False, ERROR)),  # none is tolerated
         ("consent", Result(read=9, imported=9, issues=Counter({IssueKind("email_consent", "unknown_consent_word"): 1})), (False, ERROR)),
         ("consent", Result(read=900, imported=900, issues=Counter({IssueKind("c", "unknown_consent_word"): 1})), (False, ERROR)),  # never
+        ("consent", Result(read=900, imported=900, issues=Counter({IssueKind("c", "opt_out_without_identifier"): 1})), (False, ERROR)),
         ("consent", Result(read=900, imported=900, issues=Counter({IssueKind("c", "invalid_consent_date"): 1})), (False, WARN)),
         ("consent", said(ConsentCounts(stated=9, sent=6, guarded=2, skipped=1)), (True, WARN)),  # nothing is wrong in the warehouse
         ("consent", Result(read=9, imported=9, issues=Counter({IssueKind("email", "opt_out_repaired"): 9})), (False, WARN)),  # it went out
@@ -178,7 +179,8 @@ def test_the_consent_check_tells_by_channel_and_reason(bench_of: Callable[..., B
     bench = bench_of()
     bench.run(FIRST)
     evaluation = bench.evaluations("consent")[-1]
-    assert evaluation.description == "email_marketing: 9 stated = 5 sent + 2 guarded + 1 refused + 1 rejected."
+    equation = "email_marketing: 9 stated = 5 sent + 2 guarded + 1 refused + 1 rejected"
+    assert evaluation.description == f"{equation}. Not understood, and maybe opt-outs: 1 word of consent."
     told = {record.data["code"]: record.data for record in bench.check_metadata("consent")["issues"].records}
     assert {code: line["count"] for code, line in told.items()} == {kind.code: number for kind, number in reasons.items()}
     assert told["channel_not_set_up"]["what to do"] == "Set it up in Klaviyo, or unmap the channel."
