@@ -2,8 +2,8 @@
 
 Python handles a signal in the main thread, between two steps of Python code. Two things get in the way. A long call into C, such as a
 query of DuckDB, keeps the handler waiting until it returns; and code that catches the exception, or makes another one of it, loses the
-interrupt. `on_interrupt` covers the first, `not_swallowed` the second, also where Python itself ignores exceptions: in `__del__` and in
-callbacks of weak references, which run whenever memory is collected.
+interrupt. `on_interrupt` covers the first, `not_swallowed` the second. `sent_again` covers what Python itself ignores: exceptions in
+`__del__` and in callbacks of weak references, which run whenever memory is collected.
 """
 
 from __future__ import annotations
@@ -77,11 +77,35 @@ def on_interrupt(callback: Callable[[], object]) -> Iterator[None]:
 
 
 @contextmanager
+def sent_again() -> Iterator[None]:
+    """Sends an interrupt again that came while Python collected memory, and was ignored there.
+
+    Outside of the main thread, where no signal is handled, this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    report, main_thread = sys.unraisablehook, threading.get_ident()
+
+    def send_again(ignored: sys.UnraisableHookArgs) -> None:
+        if issubclass(ignored.exc_type, Exception | GeneratorExit):
+            report(ignored)
+            return
+        number = signal.SIGTERM if issubclass(ignored.exc_type, SystemExit) else signal.SIGINT
+        threading.Timer(AFTER_COLLECTING, signal.pthread_kill, (main_thread, number)).start()
+
+    sys.unraisablehook = send_again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = report
+
+
+@contextmanager
 def not_swallowed() -> Iterator[None]:
     """Raises KeyboardInterrupt in place of any other error once an interrupt has come: DuckDB, for one, makes a RuntimeError of it.
 
-    An interrupt that came while Python collected memory, and was ignored there, comes again. Whoever handled signals before still does.
-    Outside of the main thread, where no signal is handled, this does nothing.
+    Whoever handled signals before still does. Outside of the main thread, where no signal is handled, this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -93,25 +117,16 @@ def not_swallowed() -> Iterator[None]:
         received.append(number)
         before[signal.Signals(number)](number, frame)
 
-    report, main_thread = sys.unraisablehook, threading.get_ident()
-
-    def come_again(ignored: sys.UnraisableHookArgs) -> None:
-        if received and not issubclass(ignored.exc_type, Exception):
-            threading.Timer(AFTER_COLLECTING, signal.pthread_kill, (main_thread, received[-1])).start()
-        else:
-            report(ignored)
-
     for number in before:
         signal.signal(number, handle)
-    sys.unraisablehook = come_again
     try:
-        yield
+        with sent_again():
+            yield
     except Exception:
         if received:
             raise KeyboardInterrupt from None
         raise
     finally:
-        sys.unraisablehook = report
         for number, handler in before.items():
             signal.signal(number, handler)
 

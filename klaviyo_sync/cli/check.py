@@ -47,12 +47,16 @@ def report(project: Project, console: Console, now: datetime) -> int:
     """Prints what the warehouses and Klaviyo answer; the exit status."""
     from klaviyo_sync.cli.connect import findings, open_klaviyo, open_warehouse  # noqa: PLC0415 - loads clients and SQL
     from klaviyo_sync.cli.connect_dagster import ask_dagster  # noqa: PLC0415 - loads Dagster
+    from klaviyo_sync.cli.placeholder_lines import placeholder_lines  # noqa: PLC0415 - loads SQL
 
     answers = findings(project, now, open_warehouse, open_klaviyo)
     account = next(answers)
     print_lines(console, [f"Klaviyo at {project.klaviyo.base_url}: {account.said}"])
     found = [account, *answers, ask_dagster(Path.cwd())]
     print_table(console, ("asked", "about", "answer"), ((one.asked, one.about, one.shown()) for one in found))
+    placeholders = [placeholder for one in found for placeholder in one.placeholders]
+    own = next((sync.placeholders for sync in project.syncs), ())
+    print_lines(console, placeholder_lines(own, placeholders))
     wrong = sum(1 for one in found if not one.good)
     print_lines(console, [f"{project.path}: {len(found) - wrong} of {len(found)} answers are good"], "red" if wrong else "green")
     return 1 if wrong else 0

@@ -8,12 +8,15 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+import pyarrow as pa
 from rich.text import Text
 
 from klaviyo_sync.config import Connection, KlaviyoSettings, Project
 from klaviyo_sync.core.dialects import DIALECTS
 from klaviyo_sync.core.errors import ConfigError, KlaviyoSyncError, about, safe_text
 from klaviyo_sync.core.mapping import plan_mapping
+from klaviyo_sync.core.placeholder_query import Placeholder, placeholder_query, placeholders_in
+from klaviyo_sync.core.placeholders import MOST_BESIDE
 from klaviyo_sync.core.query import FAR_AWAY, Column, Query, Relation, extent_query, find_column, relation, window_query
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.core.windows import windows
@@ -36,12 +39,13 @@ Located = Callable[[str], AbstractContextManager[None]]
 
 
 class Finding(NamedTuple):
-    """One answer: who was asked, about what, whether it is good, and what it says."""
+    """One answer: who was asked, about what, whether it is good, and what it says; with the placeholders that a dataset shows."""
 
     asked: str
     about: str
     good: bool
     said: str
+    placeholders: tuple[Placeholder, ...] = ()
 
     def shown(self) -> Text:
         """The answer, for a table."""
@@ -116,7 +120,10 @@ def ask_dataset(name: str, sync: Sync, now: datetime, warehouse: Warehouse, loca
                 newest = newest_query(sync, read, columns, now)
             next(iter(warehouse.batches(newest)), None)
             yield Finding(name, sync.name, good=True, said=f"{len(sync.columns())} columns found, and rows can be read")
-            yield Finding(name, f"{sync.name}: rows", good=True, said=extent(source))
+            rows, newest_change = extent(source)
+            yield Finding(name, f"{sync.name}: rows", good=True, said=f"{rows:,}, modified last at {newest_change}" if rows else "none yet")
+            if rows and len(sync.identifiers) > 1:
+                yield ask_placeholders(name, source, rows)
             yield from (Finding(name, f"{sync.name}: {sync.modified_at.column}", good=True, said=said) for said in costs(source, newest))
             warehouse.notes += source.present_time(whole=True)
             yield from (Finding(name, sync.name, good=True, said=note) for note in warehouse.notes)
@@ -124,11 +131,35 @@ def ask_dataset(name: str, sync: Sync, now: datetime, warehouse: Warehouse, loca
         yield Finding(name, sync.name, good=False, said=safe_text(error))
 
 
-def extent(source: Source) -> str:
+def extent(source: Source) -> tuple[int, object]:
     """How many rows there are, and up to when."""
     query = extent_query(source.sync, source.relation, source.columns, now=source.now)
     [row] = [row for batch in source.warehouse.batches(query) for row in batch.to_pylist()]
-    return f"{row['found']:,}, modified last at {row['newest']}" if row["found"] else "none yet"
+    return int(row["found"]), row["newest"]
+
+
+def ask_placeholders(name: str, source: Source, rows: int) -> Finding:
+    """The values that stand for nobody, counted over the whole dataset. A dataset in which they cannot be counted is not wrong for it."""
+    about_them = f"{source.sync.name}: placeholders"
+    queries = {path: placeholder_query(source.sync, source.relation, source.columns, path) for path in source.sync.identifiers}
+    try:
+        sizes = [source.warehouse.estimate(query) for query in queries.values()]
+        placeholders = tuple(found for path, query in queries.items() for found in placeholders_of(source, path, query))
+    except KlaviyoSyncError as error:
+        return Finding(name, about_them, good=True, said=f"not counted. {error}")
+    megabytes_read = "" if None in sizes else f" ({megabytes(sum(filter(None, sizes)))})"
+    many = f"more than {MOST_BESIDE} values of another identifier in {rows:,} rows{megabytes_read}"
+    if not placeholders:
+        return Finding(name, about_them, good=True, said=f"no value stands beside {many}")
+    said = f"{len(placeholders)} of them stand beside {many}. The lines below leave them out of every window"
+    return Finding(name, about_them, good=True, said=said, placeholders=placeholders)
+
+
+def placeholders_of(source: Source, path: str, query: Query) -> list[Placeholder]:
+    """The placeholders of one identifier, as the warehouse counts them."""
+    batches = list(source.warehouse.batches(query))
+    dialect = DIALECTS[source.warehouse.dialect]
+    return placeholders_in(pa.Table.from_batches(batches), source.sync, source.columns, dialect, path) if batches else []
 
 
 def costs(source: Source, newest: Query) -> Iterator[str]:

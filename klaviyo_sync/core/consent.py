@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pyarrow as pa
 
-from klaviyo_sync.core.cleaning.cells import Flag, as_text, trimmed
+from klaviyo_sync.core.cleaning.cells import Flag, as_text, trimmed, without_marks
 from klaviyo_sync.core.consent_dates import MOMENT, OLDEST, no_dates, opt_out_date, read_dates
 from klaviyo_sync.core.consent_words import Meaning, meaning_of, own_word
 from klaviyo_sync.core.dialects import Kind
@@ -79,24 +80,47 @@ class Statements(NamedTuple):
         return found
 
 
-def meanings(cells: pa.Array, target: ConsentTarget, zone: ZoneInfo) -> tuple[pa.Array, pa.Array]:
-    """The meaning of each cell (NULL for blank ones and unknown words), and which cells hold an unknown word."""
+def meanings(cells: pa.Array, target: ConsentTarget, zone: ZoneInfo) -> pa.Array:
+    """The meaning of each cell, NULL for blank ones and unknown words."""
+    texts, _ = words_in(cells, target, zone)
+    return by_distinct(texts, meaning_of(target.words))
+
+
+def words_in(cells: pa.Array, target: ConsentTarget, zone: ZoneInfo) -> tuple[pa.Array, tuple[Flag, ...]]:
+    """The words of some cells, without white space and a spreadsheet's marks around them, and the flag of those that had marks.
+
+    NULL for blank cells. A word of the sync's own that looks marked is left as it is.
+    """
     texts = trimmed(as_text(cells, target.kind, zone))
-    meaning = by_distinct(texts, meaning_of(target.words))
-    return meaning, pc.and_(texts.is_valid(), meaning.is_null())
+    bare, flags = without_marks(texts)
+    if not flags:
+        return texts, ()
+    marked = pc.and_not(flags[0].where, pc.is_in(by_distinct(texts, own_word), pa.array(list(target.words), pa.string())))
+    return pc.if_else(marked, bare, texts), (Flag(flags[0].code, marked),)
 
 
 def word_counts(target: ConsentTarget, frame: pd.DataFrame, zone: ZoneInfo) -> Counter[tuple[str, str]]:
     """How many rows hold each of the sync's own words, by (word, meaning); all others are left out."""
     if target.column is None or not target.words:
         return Counter()
-    words = by_distinct(trimmed(as_text(arrow(frame[target.column]), target.kind, zone)), own_word)
+    texts, _ = words_in(arrow(frame[target.column]), target, zone)
+    words = by_distinct(texts, own_word)
     known = words.filter(pc.is_in(words, pa.array(list(target.words), pa.string())))
     return Counter({(each["values"], target.words[each["values"]]): each["counts"] for each in known.value_counts().to_pylist()})
 
 
-def state(target: ConsentTarget, frame: pd.DataFrame, identifiers: Mapping[str, pa.Array], now: datetime, zone: ZoneInfo) -> Statements:
+def state(
+    target: ConsentTarget,
+    frame: pd.DataFrame,
+    identifiers: Mapping[str, pa.Array],
+    now: datetime,
+    zone: ZoneInfo,
+    *,
+    repaired: Mapping[str, pa.Array] = MappingProxyType({}),
+) -> Statements:
     """What each row states for a channel; `identifiers` hold the cleaned attributes of the same rows.
+
+    `repaired` has addresses for opt-outs alone, by path, of rows whose own are not usable.
 
     A date that is not one, or lies in the future, takes a subscribe with it; an opt-out stands without its date. A zero date is no date.
     """
@@ -110,7 +134,10 @@ def state(target: ConsentTarget, frame: pd.DataFrame, identifiers: Mapping[str, 
     if target.column is None:
         meaning = keep_where(pc.or_(dates.first.is_valid(), dates.wrong), pa.repeat("subscribe", len(frame)))
     else:
-        meaning, unknown = meanings(arrow(frame[target.column]), target, zone)
+        texts, marks = words_in(arrow(frame[target.column]), target, zone)
+        meaning = by_distinct(texts, meaning_of(target.words))
+        unknown = pc.and_(texts.is_valid(), meaning.is_null())
+        flags += [(target.column, flag) for flag in marks]
         flags.append((target.column, Flag(UNKNOWN_WORD, unknown)))
         if target.holds:
             flags.append((target.column, Flag("held_for_consent", unknown)))
@@ -125,8 +152,11 @@ def state(target: ConsentTarget, frame: pd.DataFrame, identifiers: Mapping[str, 
         flags.append((target.dated, Flag("consent_date_in_future", pc.and_(stated, pc.and_not(future, near)))))
         undatable = pc.and_(pc.equal(meaning, "subscribe"), pc.or_(dates.wrong, future))
         meaning = keep_where(pc.invert(pc.fill_null(undatable, fill_value=False)), meaning)
-    reachable = identifiers.get(CHANNEL_IDENTIFIER[target.channel], pa.nulls(len(frame), pa.string())).is_valid()
+    path = CHANNEL_IDENTIFIER[target.channel]
     opt_outs = pc.fill_null(pc.equal(meaning, "unsubscribe"), fill_value=False)
+    reachable = identifiers.get(path, pa.nulls(len(frame), pa.string())).is_valid()
+    if path in repaired:
+        reachable = pc.or_(reachable, pc.and_(repaired[path].is_valid(), opt_outs))
     lost = pc.and_(meaning.is_valid(), pc.invert(reachable))
     flags.append((target.named, Flag("consent_without_identifier", pc.and_not(lost, opt_outs))))
     flags.append((target.named, Flag(OPT_OUT_WITHOUT_IDENTIFIER, pc.and_(lost, opt_outs))))

@@ -2,8 +2,8 @@
 
 The words are those of Klaviyo's file uploads (https://help.klaviyo.com/hc/en-us/articles/115005251128 for e-mail,
 https://help.klaviyo.com/hc/en-us/articles/360035428731 for text messages) and of its API and exports. Klaviyo publishes no rule on
-their spelling (unverified), so case, spaces, hyphens and underscores do not count. Booleans are refused there too
-(https://help.klaviyo.com/hc/en-us/articles/8557592023451): a sync that has them says under `words` what they mean.
+their spelling (unverified), so case, spaces around them, and spaces, hyphens and underscores between letters do not count. Booleans are
+refused there too (https://help.klaviyo.com/hc/en-us/articles/8557592023451): a sync that has them says under `words` what they mean.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
 from klaviyo_sync.core.nearest import did_you_mean
+from klaviyo_sync.core.visible import BLANKS
 
 Meaning = Literal["subscribe", "unsubscribe", "nothing"]
 
@@ -24,17 +25,18 @@ WORDS: dict[str, Meaning] = {
     "neversubscribed": "nothing",
 }
 SPELLED = ("Subscribe", "Subscribed", "Unsubscribe", "Unsubscribed", "Never Subscribed")
-SEPARATORS = re.compile(r"[\s_-]")
+# Only between letters: what a hyphen before a word says is anybody's guess.
+SEPARATORS = re.compile(r"(?<=[a-z])[\s_-]+(?=[a-z])")
 
 
 def klaviyo_meaning(word: str) -> Meaning | None:
     """What one of Klaviyo's words means, whatever its case and spacing; None for any other word."""
-    return WORDS.get(SEPARATORS.sub("", word).lower())
+    return WORDS.get(SEPARATORS.sub("", word.strip(BLANKS).lower()))
 
 
 def own_word(word: str) -> str:
     """A word of the sync's own as it is compared: exact but for case and outer white space, so that `-1` is not `1`."""
-    return word.strip().casefold()
+    return word.strip(BLANKS).casefold()
 
 
 def meaning_of(own: Mapping[str, Meaning]) -> Callable[[str], Meaning | None]:

@@ -14,6 +14,8 @@ from klaviyo_sync.core.consent_dates import WIDEST_OFFSET
 
 JOINS, AT, ZONELESS, CHANGED, EMAIL = "joins_{}", "at_{}", "zoneless_{}", "changed_", "email_"
 MAYBE = "maybe_"  # whether a row has an unknown word, or an opt-out whose address is not usable
+REPAIRED = "repaired_{}"
+"""The column of the repaired addresses beside that of an address: opt-outs of rows without a usable one are about these."""
 
 # Identifiers that stay with a person for good; addresses change.
 LASTING = ("id", "external_id")
@@ -63,13 +65,16 @@ class Keys:
 def folding(keys: Keys, channels: Sequence[Stating], order: Sequence[str]) -> str:
     """All rows without what the warehouse says about anything else. `order` are expressions, the moment of the change first."""
     said_columns = [name.format(channel.n) for channel in channels for name in (JOINS, AT, ZONELESS)]
-    named = [*keys.ranked, *said_columns, CHANGED, *([EMAIL] if "email" in keys.by_path else [])]
-    kept = [f"ranked.newest AND ranked.window_ >= 0 AND {kept} AS keeps_{key}" for key, kept in keys.kept.items()]
-    columns = ", ".join(["ranked.row_, ranked.window_, ranked.newest", *kept, *(f"rivals.{name}" for name in named)])
+    repaired = dict.fromkeys(REPAIRED.format(channel.address) for channel in channels)
+    named = [*keys.ranked, *repaired, *said_columns, CHANGED, *([EMAIL] if "email" in keys.by_path else [])]
+    newest = "coalesce(ranked.newest, false)"
+    kept = [f"{newest} AND rivals.window_ >= 0 AND rivals.{key} IS NOT NULL AND {kept} AS keeps_{key}" for key, kept in keys.kept.items()]
+    whose = f"rivals.rowid AS row_, rivals.window_, {newest} AS newest"
+    columns = ", ".join([whose, *kept, *(f"rivals.{name}" for name in named)])
     return f"""
         CREATE TEMP TABLE folding AS
-        SELECT row_number() OVER (ORDER BY {", ".join(order)}, ranked.row_) AS place, {order[0]} AS modified, {columns}
-        FROM rivals JOIN ranked ON rivals.rowid = ranked.row_
+        SELECT row_number() OVER (ORDER BY {", ".join(order)}, rivals.rowid) AS place, {order[0]} AS modified, {columns}
+        FROM rivals LEFT JOIN ranked ON rivals.rowid = ranked.row_
     """  # noqa: S608
 
 
@@ -77,7 +82,8 @@ def said(channels: Sequence[Stating]) -> str:
     """Every statement: `since` is the moment of an opt-out, `earliest` and `moment` are that of a subscribe. `counts` is decided later."""
     parts = [
         f"""
-        SELECT {n} AS n, '{kind}' AS kind, {kind} AS address, place, window_, modified, joins_{n} AS joins, at_{n} AS moment,
+        SELECT {n} AS n, '{kind}' AS kind, coalesce({kind}, {REPAIRED.format(kind)}) AS address, place, window_, modified,
+            joins_{n} AS joins, at_{n} AS moment,
             zoneless_{n} AS zoneless, CASE WHEN NOT joins_{n} THEN coalesce(at_{n}, {CHANGED}) END AS since,
             CASE WHEN joins_{n} THEN CASE WHEN zoneless_{n} THEN at_{n} - INTERVAL {MINUTES} MINUTE ELSE at_{n} END END AS earliest,
             true AS counts
@@ -89,17 +95,22 @@ def said(channels: Sequence[Stating]) -> str:
 
 
 def owners(kinds: Sequence[str]) -> str:
-    """Who has each address: `carrier`, the row that goes out with it (NULL if none does), and `owner`, that row or the newest one."""
+    """Who has each address: `carrier`, the row that goes out with it (NULL if none does), and `owner`, that row or the newest one.
+
+    An address that nobody has and that was repaired is owned by the newest row with it; its column is `repaired_kind`, else NULL.
+    """
     parts = [
         f"""
-        SELECT '{kind}' AS kind, {kind} AS address, max(place) FILTER (keeps_{kind}) AS carrier, coalesce(carrier, max(place)) AS owner
-        FROM folding WHERE {kind} IS NOT NULL GROUP BY {kind}
+        SELECT '{kind}' AS kind, coalesce({kind}, {REPAIRED.format(kind)}) AS address, max(place) FILTER (keeps_{kind}) AS carrier,
+            coalesce(carrier, max(place) FILTER ({kind} IS NOT NULL), max(place)) AS owner,
+            CASE WHEN count({kind}) = 0 THEN '{kind}' END AS repaired_kind
+        FROM folding WHERE coalesce({kind}, {REPAIRED.format(kind)}) IS NOT NULL GROUP BY ALL
         """  # noqa: S608
         for kind in kinds
     ]
     return f"""
         CREATE TEMP TABLE owners AS
-        SELECT kind, address, carrier, owner, folding.window_ AS owner_window, folding.row_
+        SELECT kind, address, carrier, owner, repaired_kind, folding.window_ AS owner_window, folding.row_
         FROM ({" UNION ALL ".join(parts)}) JOIN folding ON folding.place = owner
     """  # noqa: S608
 
@@ -197,7 +208,7 @@ def arrive(kind: str) -> str:
         JOIN folding AS here ON here.place = moved.last
         JOIN folding AS first ON first.place = moved.origin
         JOIN owners ON owners.kind = '{kind}' AND owners.address = here.{kind} AND owners.owner = moved.last
-        WHERE moved.next IS NULL AND here.{kind} <> first.{kind};
+        WHERE moved.next IS NULL AND here.{kind} <> coalesce(first.{kind}, first.{REPAIRED.format(kind)});
         CREATE OR REPLACE TEMP TABLE travelling AS SELECT origin, next AS last FROM moved WHERE next IS NOT NULL
     """  # noqa: S608
 
@@ -263,7 +274,7 @@ def subscribes(*, resubscribes: bool) -> str:
 
 CHOSEN = """
     CREATE TEMP TABLE chosen AS
-    SELECT stated.*, owner, row_, carrier IS NOT NULL AND (joins OR owner_window = stated.window_) AS carried
+    SELECT stated.*, owner, repaired_kind, row_, carrier IS NOT NULL AND (joins OR owner_window = stated.window_) AS carried
     FROM (SELECT * FROM opt_outs UNION ALL SELECT * FROM subscribes) AS stated JOIN owners USING (kind, address)
     WHERE stated.window_ >= 0
 """
@@ -283,21 +294,25 @@ def net(channels: Sequence[Stating]) -> str:
 def alone(keys: Keys, channels: Sequence[Stating]) -> str:
     """The opt-outs that go out without a row, all those of one owner and window together.
 
-    Their identifiers are those of the owner as it goes out, or the addresses alone.
+    Their identifiers are those of the owner as it goes out, or the addresses alone. A repaired address is named alone.
     """
     kinds = list(dict.fromkeys(kind for _, kind in channels))
     named = ", ".join(f"bool_or(kind = '{kind}') AS about_{kind}" for kind in kinds)
-    shown = ", ".join(
-        f"CASE WHEN keeps_{key}{f' OR about_{key}' if key in kinds else ''} THEN {EMAIL if path == 'email' else key} END AS {path}"
-        for path, key in keys.by_path.items()
-    )
+    columns_shown = []
+    for path, key in keys.by_path.items():
+        about = f" OR about_{key}" if key in kinds else ""
+        repaired = f"WHEN repaired_kind = '{key}' THEN {REPAIRED.format(key)}" if key in kinds else ""
+        whole = f"WHEN repaired_kind IS NULL AND (keeps_{key}{about}) THEN {EMAIL if path == 'email' else key}"
+        columns_shown.append(f"CASE {repaired} {whole} END AS {path}")
+    shown = ", ".join(columns_shown)
     said_columns = ", ".join(name.format(n) for n, _ in channels for name in (JOINS, AT, ZONELESS))
     columns = ", ".join(f"leaving.{name}" for name in said_columns.split(", "))
     return f"""
         CREATE TEMP TABLE alone AS
         SELECT leaving.window_, {shown}, {columns}
         FROM (
-            SELECT window_, owner, {named}, {pivoted(channels)} FROM chosen WHERE NOT joins AND NOT carried GROUP BY window_, owner
+            SELECT window_, owner, repaired_kind, {named}, {pivoted(channels)}
+            FROM chosen WHERE NOT joins AND NOT carried GROUP BY window_, owner, repaired_kind
         ) AS leaving JOIN folding ON folding.place = leaving.owner
     """  # noqa: S608
 

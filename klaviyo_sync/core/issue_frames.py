@@ -24,7 +24,8 @@ def issue_frame(parts: Iterable[tuple[np.ndarray, str, str]]) -> pd.DataFrame:
     }
     rows = np.concatenate([np.zeros(0, np.int64), *(rows for rows, _, _ in listed)])
     columns = {"row": rows, **{name: np.repeat(np.array(cells, dtype=object), counts) for name, cells in texts.items()}}
-    return pd.DataFrame(columns).astype(ISSUE_TYPES)
+    # Not astype: these are the types, and it would take longer than all the rest.
+    return pd.DataFrame(columns)
 
 
 def superseded_issues(columns: Sequence[str], codes: Sequence[str], instead: Sequence[str]) -> pd.DataFrame:

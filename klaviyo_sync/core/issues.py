@@ -218,6 +218,12 @@ CODES: dict[str, Code] = {
             "Name the zone under timestamp, as timezone: Europe/Berlin; where the column has one, correct how it is loaded.",
         ),
         Code(
+            "opt_out_repaired",
+            "note",
+            "The address is not usable as it is written; its opt-out counts for the address that was most likely meant.",
+            "Correct the address in the warehouse.",
+        ),
+        Code(
             "zero_consent_date",
             "note",
             "A consent date that stands for none, such as 1970-01-01; it was left out.",

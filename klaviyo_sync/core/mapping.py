@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import reduce
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
@@ -24,8 +25,9 @@ from klaviyo_sync.core.cleaning import (
     orders_in,
 )
 from klaviyo_sync.core.cleaning.cells import Flag, Form
+from klaviyo_sync.core.cleaning.repairs import REPAIRS
 from klaviyo_sync.core.clearing import clearing_fields, packed
-from klaviyo_sync.core.consent import ConsentTarget, Statements, state
+from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER, ConsentTarget, Statements, state
 from klaviyo_sync.core.consent_result import BIRTH
 from klaviyo_sync.core.decisions import Mode
 from klaviyo_sync.core.dialects import Dialect, Kind
@@ -203,7 +205,8 @@ class Mapped:
     `statements`: what each row states for each channel of consent; `births`: the dates of birth beside them, as `2000-01-31`.
     `rejected`: positions of rows that cannot go out at all (their issues are among `issues`).
     `clears`: the fields that each row clears, packed; None when the sync clears none.
-    `left_out`: by path the identifiers that rows go out without, since another profile has them; only paths of which there are any.
+    `left_out`: by path the identifiers that rows go out without, since another profile has them, or since they are repaired; opt-outs go to
+    them. `repaired`: the repaired ones among them. Only paths of which there are any.
     """
 
     profiles: pd.DataFrame
@@ -214,6 +217,7 @@ class Mapped:
     births: pa.Array | None = None
     clears: pa.Array | None = None
     left_out: Mapping[str, pa.Array] = field(default_factory=dict)
+    repaired: Mapping[str, pa.Array] = field(default_factory=dict)
 
 
 def clean_target(target: Target, frame: pd.DataFrame, plan: Plan) -> Cleaned:
@@ -231,18 +235,62 @@ def map_identifiers(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     return frame_with({target.path: clean_target(target, frame, plan).cells for target in plan.identifiers})
 
 
-def map_statements(frame: pd.DataFrame, identifiers: Mapping[str, pa.Array], plan: Plan) -> dict[Channel, Statements]:
-    """What the rows state for each channel, given their cleaned identifiers."""
-    return {target.channel: state(target, frame, identifiers, plan.now, plan.zone) for target in plan.consents}
+def map_repaired(frame: pd.DataFrame, identifiers: Mapping[str, pa.Array], plan: Plan) -> dict[str, pa.Array]:
+    """By path the repaired addresses of rows whose own are not usable, given their cleaned identifiers; only paths that have any.
+
+    They are for the opt-outs of these rows, and nobody is identified by them.
+    """
+    stated = {CHANNEL_IDENTIFIER[target.channel] for target in plan.consents}
+    found = {
+        target.path: repaired_cells(target, frame, identifiers[target.path], plan) for target in plan.identifiers if target.path in stated
+    }
+    return {path: cells for path, cells in found.items() if cells is not None}
+
+
+def repaired_cells(target: Target, frame: pd.DataFrame, cleaned: pa.Array, plan: Plan) -> pa.Array | None:
+    """The repaired addresses of one column, NULL where a cell is usable as it is, blank or beyond repair; None if there are none."""
+    cells = arrow(frame[target.column])
+    if not pa.types.is_string(cells.type) and not pa.types.is_large_string(cells.type):
+        return None
+    broken = pc.and_(cells.is_valid(), cleaned.is_null())
+    if not pc.any(broken).as_py():
+        return None
+    again = pc.replace_with_mask(cells, broken, REPAIRS[target.path](cells.filter(broken)).cast(cells.type))
+    changed = pc.fill_null(pc.not_equal(again, cells), fill_value=False)
+    if not pc.any(changed).as_py():
+        return None
+    companion = {} if target.companion is None else {target.companion: arrow(frame[target.companion]).filter(changed)}
+    better = clean_target(target, frame_with({**companion, target.column: again.filter(changed)}), plan).cells
+    return pc.replace_with_mask(pa.nulls(len(cells), pa.string()), changed, better) if better.null_count < len(better) else None
+
+
+def map_statements(
+    frame: pd.DataFrame, identifiers: Mapping[str, pa.Array], plan: Plan, repaired: Mapping[str, pa.Array] = MappingProxyType({})
+) -> dict[Channel, Statements]:
+    """What the rows state for each channel, given their cleaned identifiers, and the repaired addresses of others."""
+    return {target.channel: state(target, frame, identifiers, plan.now, plan.zone, repaired=repaired) for target in plan.consents}
+
+
+def flags_of_repaired(repaired: Mapping[str, pa.Array], statements: Mapping[Channel, Statements], plan: Plan) -> list[tuple[str, Flag]]:
+    """Where an opt-out counts for a repaired address, by the address's column."""
+    flags = []
+    for target in plan.identifiers:
+        for channel, stated in statements.items():
+            if target.path in repaired and CHANNEL_IDENTIFIER[channel] == target.path:
+                where = pc.and_(repaired[target.path].is_valid(), pc.fill_null(pc.equal(stated.meaning, "unsubscribe"), fill_value=False))
+                flags.append((target.column, where))
+    columns = dict.fromkeys(column for column, _ in flags)
+    return [(column, Flag("opt_out_repaired", reduce(pc.or_, [where for name, where in flags if name == column]))) for column in columns]
 
 
 def map_maybe_opt_outs(frame: pd.DataFrame, plan: Plan, placeholders: Mapping[str, pa.Array]) -> Mapped:
     """Rows of which nothing is sent, for their unknown words and their opt-outs without a usable address alone."""
     identifiers = map_identifiers(frame, plan)
     cells = {path: arrow(identifiers[path]) for path in identifiers.columns}
+    repaired = map_repaired(frame, cells, plan)
     for path, where in placeholders.items():
         cells[path] = keep_where(pc.invert(where), cells[path])
-    statements = map_statements(frame, cells, plan)
+    statements = map_statements(frame, cells, plan, repaired)
     flags = [flag for stated in statements.values() for flag in stated.flags if flag[1].code in MAYBE_OPT_OUTS]
     issues = issue_frame((np.flatnonzero(true_at(flag.where)), column, flag.code) for column, flag in flags)
     return Mapped(identifiers, {}, issues, statements, np.zeros(0, np.int64))
@@ -254,13 +302,14 @@ def map_frame(frame: pd.DataFrame, plan: Plan, placeholders: Mapping[str, pa.Arr
     `placeholders` has by path the rows whose identifier turned out to be a placeholder.
     """
     cleaned = {target: clean_target(target, frame, plan) for target in plan.targets}
+    repaired = map_repaired(frame, {target.path: cleaned[target].cells for target in plan.identifiers}, plan)
     for target in plan.identifiers:
         if (where := placeholders.get(target.path)) is not None:
             found = cleaned[target]
             flag = Flag("placeholder_identifier", where)
             cleaned[target] = found._replace(cells=keep_where(pc.invert(where), found.cells), flags=(*found.flags, flag))
     identifiers = {target.path: cleaned[target].cells for target in plan.identifiers}
-    statements = map_statements(frame, identifiers, plan)
+    statements = map_statements(frame, identifiers, plan, repaired)
     flags = [(target.column, flag) for target, found in cleaned.items() for flag in found.flags]
     births = None
     if plan.birth is not None:
@@ -268,6 +317,7 @@ def map_frame(frame: pd.DataFrame, plan: Plan, placeholders: Mapping[str, pa.Arr
         births = found.cells
         flags += [(plan.birth.column, flag) for flag in found.flags]
     flags += [flag for stated in statements.values() for flag in stated.flags]
+    flags += flags_of_repaired(repaired, statements, plan)
     parts = [(np.flatnonzero(true_at(flag.where)), column, flag.code) for column, flag in flags if pc.any(flag.where).as_py()]
     nobody = np.ones(len(frame), dtype=bool)
     for cells in identifiers.values():
@@ -282,4 +332,6 @@ def map_frame(frame: pd.DataFrame, plan: Plan, placeholders: Mapping[str, pa.Arr
         rejected,
         births,
         packed([arrow(frame[column]) for column in plan.clearing]) if plan.clearing else None,
+        repaired,
+        repaired,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import orjson
@@ -54,6 +55,14 @@ def text_view(chunk: pa.Array) -> memoryview:
         return memoryview(b"")
     offsets = text_offsets(chunk)
     return memoryview(chunk.buffers()[2])[offsets[0] : offsets[-1]]
+
+
+class SizedBody(Protocol):
+    """A request body that says how many bytes it has, and gives them piece by piece, as often as it is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[bytes | memoryview]: ...
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,12 @@ from klaviyo_sync.core.frames import true_at
 from klaviyo_sync.core.kernels import pc
 
 # What databases, programs and spreadsheets write where there is no value.
-WORDS = ("none", "null", "nil", "nan", "n/a", "#n/a", "<na>", "unknown", "undefined")
-BRACKETED = ("(null)", "<null>", "[null]", "(none)", "<none>", "(unknown)")
-BUILT_IN = frozenset(("0", "0.0", "-1", "-1.0", "-", "--", "\\n", *WORDS, *BRACKETED))
+WORDS = ("none", "null", "nil", "nan", "nat", "na", "n/a", "n.a.", "n.a", "#n/a", "<na>", "unknown", "undefined", "not available")
+LEFT_EMPTY = ("missing", "empty", "blank", "no value", "no data", "\u2013", "\u2014", "[]", "{}", "()", '""', "''")
+BRACKETED = ("(null)", "<null>", "[null]", "(none)", "<none>", "(unknown)", "(empty)", "(blank)")
+BUILT_IN = frozenset(("-1", "-1.0", "\\n", *WORDS, *LEFT_EMPTY, *BRACKETED))
+FILLERS = "0-?.*_#/"
+"""Values of nothing but these signs stand for nobody either: `000000`, `0.0`, `--`."""
 MOST_BESIDE = 5
 """A value beside more different values of another identifier than this stands for nobody."""
 
@@ -37,12 +40,14 @@ def known_placeholders(own: Collection[str]) -> pa.Array:
 
 
 def are_placeholders(texts: pa.Array, known: pa.Array) -> pa.Array:
-    """Which texts, already trimmed, are among the known placeholders; false for NULL."""
+    """Which texts, trimmed and not blank, are among the known placeholders or consist of FILLERS; false for NULL."""
+    filled = pc.fill_null(pc.equal(pc.ascii_ltrim(texts, FILLERS), ""), fill_value=False)
     lengths = pc.binary_length(texts)
     candidates = pc.fill_null(pc.is_in(lengths, pc.unique(pc.binary_length(known)).cast(lengths.type)), fill_value=False)
     if not pc.any(candidates).as_py():
-        return candidates
-    return pc.replace_with_mask(candidates, candidates, pc.is_in(pc.utf8_lower(texts.filter(candidates)), known))
+        return filled
+    named = pc.replace_with_mask(candidates, candidates, pc.is_in(pc.utf8_lower(texts.filter(candidates)), known))
+    return pc.or_(named, filled)
 
 
 def leave_placeholders_out(

@@ -107,7 +107,9 @@ def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
         encoded = encoded.filter(pa.array(small))
         behind[too_large] = True
         goes[too_large] = False
-    issues = joined_issues(mapped.issues, issue_frame([(too_large, "", "profile_too_large")]))
+    issues = mapped.issues
+    if len(too_large):
+        issues = joined_issues(issues, issue_frame([(too_large, "", "profile_too_large")]))
     if len(issues) and rows.held.any():
         issues = issues[~rows.held[issues["row"].to_numpy()]]
     table = pa.table(
@@ -121,7 +123,7 @@ def prepare_rows(rows: Rows, plan: Plan, encoder: Encoder) -> Prepared:
     stays = behind & ~rows.held
     alone: list[pa.Table] = []
     for path, identifiers in mapped.left_out.items():
-        table, opt_outs = divided(table, path, identifiers)
+        table, opt_outs = divided(table, path, keep_where(pa.array(~rows.held), identifiers))
         alone.append(opt_outs)
     leaving = table.filter(pa.array(stays)) if stays.any() else table.slice(0, 0)
     leaving = pa.concat_tables([leaving.filter(pa.array(opts_out(leaving))), *alone])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -10,11 +11,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from klaviyo_sync.core.cleaning.cells import Flag
+from klaviyo_sync.core.consent import Statements
 from klaviyo_sync.core.fold import OptOuts, stating
-from klaviyo_sync.core.frames import Mask, arrow, frame_of, frame_with, table_of
+from klaviyo_sync.core.frames import Mask, arrow, frame_of, frame_with, keep_where, table_of, true_at
 from klaviyo_sync.core.issue_frames import issue_frame, superseded_issues
+from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.left_out import leave_out, numbers_as_property
-from klaviyo_sync.core.mapping import Mapped, Plan, map_frame, map_identifiers, map_maybe_opt_outs, map_statements
+from klaviyo_sync.core.mapping import Mapped, Plan, map_frame, map_identifiers, map_maybe_opt_outs, map_repaired, map_statements
 from klaviyo_sync.core.matching import path_of, shared
 from klaviyo_sync.core.naming import row_name
 from klaviyo_sync.core.query import bound_value
@@ -97,7 +101,7 @@ def notice_all(
     for table in joined((narrowed(batch, plan.noticed_columns) for batch in batches), NOTICED_ROWS):
         frame = frame_of(table)
         identifiers = map_identifiers(frame, plan)
-        rivals.notice(identifiers)
+        rivals.notice(identifiers, map_repaired(frame, by_path(identifiers), plan))
         if survey is not None:
             survey.notice(frame, identifiers, window_positions(arrow(frame[plan.modified_at]), ends), plan)
         plan = plan.noticing(frame)
@@ -127,9 +131,11 @@ def newest_rows(
         tally.count("read", windows)
         tally.count_for_good(window_positions(modified, cuts) - 1)
         mapped = map_frame(frame, plan)
-        contested = rivals.contested(mapped.profiles)
-        rivals.add(frame, mapped.profiles, windows, contested, mapped.statements)
-        return Rows(frame, windows, numbers_as_property(mapped, plan), held=contested)
+        contested = rivals.contested(mapped.profiles, mapped.repaired)
+        rivals.add(frame, mapped.profiles, windows, contested, mapped.statements, repaired=mapped.repaired)
+        nobody = nobodies(mapped, plan)
+        mapped = stating_nothing(mapped, contested & nobody)
+        return Rows(frame, windows, numbers_as_property(mapped, plan), held=contested & ~nobody)
 
     # map, not a loop: no name here keeps the last frame alive while the next one is made.
     yield from map(read, batches)
@@ -158,13 +164,42 @@ def newest_rows(
 
 def add_later(frame: pd.DataFrame, plan: Plan, rivals: Rivals) -> None:
     """Adds the contested ones of some rows that were changed after the windows, with what they state."""
-    contested = rivals.contested(map_identifiers(frame, plan))
+    identifiers = map_identifiers(frame, plan)
+    contested = rivals.contested(identifiers, map_repaired(frame, by_path(identifiers), plan))
     if not contested.any():
         return
     some = frame_of(table_of(frame).filter(pa.array(contested)))
     identifiers = map_identifiers(some, plan)
-    statements = map_statements(some, {path: arrow(identifiers[path]) for path in identifiers.columns}, plan)
-    rivals.add(some, identifiers, np.full(len(some), LATER), np.ones(len(some), dtype=bool), statements)
+    repaired = map_repaired(some, by_path(identifiers), plan)
+    statements = map_statements(some, by_path(identifiers), plan, repaired)
+    rivals.add(some, identifiers, np.full(len(some), LATER), np.ones(len(some), dtype=bool), statements, repaired=repaired)
+
+
+def by_path(identifiers: pd.DataFrame) -> dict[str, pa.Array]:
+    """The columns of a frame of identifiers."""
+    return {path: arrow(identifiers[path]) for path in identifiers.columns}
+
+
+def nobodies(mapped: Mapped, plan: Plan) -> Mask:
+    """Which rows have no usable identifier: they are rejected, and have no rivals."""
+    nobody = np.ones(len(mapped.profiles), dtype=bool)
+    for target in plan.identifiers:
+        nobody &= true_at(arrow(mapped.profiles[target.path]).is_null())
+    return nobody
+
+
+def stating_nothing(mapped: Mapped, where: Mask) -> Mapped:
+    """The rows, some of them without their opt-outs for repaired addresses: those are compared with other rows' first."""
+    if not where.any():
+        return mapped
+    keeps = pa.array(~where)
+    left_out = {path: keep_where(keeps, cells) for path, cells in mapped.left_out.items()}
+    statements = {}
+    for channel, stated in mapped.statements.items():
+        stays = pc.or_(keeps, stated.meaning.is_null())  # what is wrong with a cell is the reason that it states nothing
+        flags = tuple((column, Flag(flag.code, pc.and_(flag.where, stays))) for column, flag in stated.flags)
+        statements[channel] = Statements(keep_where(keeps, stated.meaning), keep_where(keeps, stated.at), stated.zoneless, flags)
+    return replace(mapped, statements=statements, left_out=left_out)
 
 
 def merged_rows(merged: Merged, plan: Plan) -> Rows:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import NamedTuple
 
 import duckdb
@@ -20,7 +21,7 @@ import pyarrow as pa
 
 from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER, Statements
 from klaviyo_sync.core.fold import Aside, Fold, OptOuts, statement_columns
-from klaviyo_sync.core.fold_sql import JOINS, MAYBE
+from klaviyo_sync.core.fold_sql import JOINS, MAYBE, REPAIRED
 from klaviyo_sync.core.frames import Mask, arrow, frame_with, table_of, true_at
 from klaviyo_sync.core.kernels import pc
 from klaviyo_sync.core.mapping import Plan
@@ -88,8 +89,12 @@ class Rivals:
 
     def identities(self, profiles: pd.DataFrame) -> pa.Table:
         """The cleaned identifiers of each row, in the form in which two rows of one profile are equal."""
-        cells = {path: arrow(profiles[path]) for path in self.paths}
-        return pa.table({path: pc.ascii_lower(found) if path == "email" else found for path, found in cells.items()})
+        return pa.table({path: identity(path, arrow(profiles[path])) for path in self.paths})
+
+    def repaired_identities(self, repaired: Mapping[str, pa.Array], rows: int) -> pa.Table:
+        """The repaired addresses of each row in that form, NULL for all other identifiers."""
+        nothing = pa.nulls(rows, pa.string())
+        return pa.table({path: identity(path, repaired.get(path, nothing)) for path in self.paths})
 
     def fingerprints(self, identities: pa.Table) -> dict[str, tuple[np.ndarray, Mask]]:
         """The 64-bit fingerprint of each identifier, and which rows have one."""
@@ -103,20 +108,30 @@ class Rivals:
             for position, path in enumerate(self.paths)
         }
 
-    def notice(self, profiles: pd.DataFrame) -> None:
-        """Takes note of the identifiers of some rows, each row once, before any is asked about."""
-        for path, (prints, present) in self.fingerprints(self.identities(profiles)).items():
-            self.sieve.notice(path, prints[present])
+    def notice(self, profiles: pd.DataFrame, repaired: Mapping[str, pa.Array] = MappingProxyType({})) -> None:
+        """Takes note of the identifiers of some rows, and of their repaired addresses, each row once, before any is asked about."""
+        for identities in self.all_identities(profiles, repaired):
+            for path, (prints, present) in self.fingerprints(identities).items():
+                self.sieve.notice(path, prints[present])
+
+    def all_identities(self, profiles: pd.DataFrame, repaired: Mapping[str, pa.Array]) -> Iterator[pa.Table]:
+        """The identifiers of each row, then their repaired addresses if there are any."""
+        yield self.identities(profiles)
+        if repaired:
+            yield self.repaired_identities(repaired, len(profiles))
 
     def all_noticed(self) -> None:
         """Says that every row was noticed; from here on rows are asked about."""
         self.sieve.close()
 
-    def contested(self, profiles: pd.DataFrame) -> Mask:
-        """Which rows may have a rival among all the rows noticed."""
+    def contested(self, profiles: pd.DataFrame, repaired: Mapping[str, pa.Array] = MappingProxyType({})) -> Mask:
+        """Which rows may have a rival among all the rows noticed, or share a repaired address with one."""
         found = np.zeros(len(profiles), dtype=bool)
-        for prints, present in self.fingerprints(self.identities(profiles)).values():
-            found |= present & self.sieve.repeated(prints)
+        if not self.sieve.any_repeated():
+            return found
+        for identities in self.all_identities(profiles, repaired):
+            for prints, present in self.fingerprints(identities).values():
+                found |= present & self.sieve.repeated(prints)
         return found
 
     def add(
@@ -126,8 +141,13 @@ class Rivals:
         windows: np.ndarray,
         contested: Mask,
         statements: Mapping[Channel, Statements],
+        *,
+        repaired: Mapping[str, pa.Array] = MappingProxyType({}),
     ) -> None:
-        """Keeps the contested ones of some rows: their cells as they came, their identifiers, what they state, and each one's window."""
+        """Keeps the contested ones of some rows: their cells as they came, their identifiers, what they state, and each one's window.
+
+        `repaired` are addresses by path to which their opt-outs go; a row that has nothing else has no rivals, and only states.
+        """
         if not contested.any():
             return
         rows = table_of(frame)
@@ -136,6 +156,9 @@ class Rivals:
             rows = rows.append_column(key, cells)
         for name, cells in statement_columns(statements, frame, profiles, self.plan).items():
             rows = rows.append_column(name, cells)
+        for key, cells in zip(self.keys, self.repaired_identities(repaired, len(frame)).columns, strict=True):
+            if key in self.stated_about():
+                rows = rows.append_column(REPAIRED.format(key), cells)
         self.pending.append(rows.take(np.flatnonzero(contested)))
         self.waiting = True
         if sum(map(len, self.pending)) >= BATCH_ROWS:
@@ -206,7 +229,8 @@ class Rivals:
         self.nobody = leave_placeholders_out(self.connection, self.keys, self.stated_about())
         if not self.nobody:
             return
-        nothing = " AND ".join(f"{key} IS NULL" for key in self.keys)
+        flagged = " OR ".join(STANDS_FOR_NOBODY.format(number) for number in self.nobody)
+        nothing = f"({flagged}) AND {' AND '.join(f'{key} IS NULL' for key in self.keys)}"
         wanted = self.connection.sql(f"SELECT * FROM rivals WHERE {nothing} AND window_ <> $later", params={"later": LATER})  # noqa: S608
         for batch in wanted.to_arrow_reader(BATCH_ROWS):
             yield self.frame(batch), windows_of(batch), dict(placeholder_masks(batch, self.paths, self.nobody))
@@ -274,6 +298,11 @@ class Rivals:
         if self.fold:
             self.fold.drop()
         self.connection.execute("DROP TABLE IF EXISTS rivals; DROP TABLE IF EXISTS ranked")
+
+
+def identity(path: str, cells: pa.Array) -> pa.Array:
+    """An identifier's cells in the form in which two rows of one profile are equal."""
+    return pc.ascii_lower(cells) if path == "email" else cells
 
 
 def windows_of(batch: pa.RecordBatch) -> np.ndarray:

@@ -63,5 +63,5 @@ def stated(target: ConsentTarget, frame: pd.DataFrame, plan: Plan) -> np.ndarray
         dated = true_at(arrow(frame[target.dated or ""]).is_valid())
         return np.where(dated, MEANINGS.index("subscribe").as_py(), NO_MEANING)
     words = arrow(frame[target.column]).dictionary_encode()
-    found, _ = meanings(words.dictionary, target, plan.zone)
+    found = meanings(words.dictionary, target, plan.zone)
     return pc.index_in(found, MEANINGS).take(words.indices).fill_null(NO_MEANING).to_numpy(zero_copy_only=False)

@@ -16,7 +16,7 @@ from typing import NamedTuple, Self
 from urllib.parse import quote, urljoin
 
 from klaviyo_sync.core.errors import Refused, Unavailable
-from klaviyo_sync.core.packing import Body
+from klaviyo_sync.core.packing import SizedBody
 from klaviyo_sync.interrupts import on_interrupt
 from klaviyo_sync.klaviyo.accounts import Account, ListDetails, account_in, list_in, the_account
 from klaviyo_sync.klaviyo.answers import Answer, GarbledError, Json, Rejection, api_errors, next_page, parse, resources
@@ -52,7 +52,7 @@ class Request:
     endpoint: Endpoint
     id: str | None = None
     params: Mapping[str, str] | None = None
-    body: bytes | Body | None = None
+    body: bytes | SizedBody | None = None
     address: str | None = None
 
 

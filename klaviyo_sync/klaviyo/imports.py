@@ -15,10 +15,10 @@ from klaviyo_sync.core.result import Outcome
 from klaviyo_sync.klaviyo.answers import Answer, Json, Rejection
 from klaviyo_sync.klaviyo.client import SLICE_SECONDS, Klaviyo, Request, StoppedError
 from klaviyo_sync.klaviyo.jobs import Patience, listed, looked_up, lost, settled
-from klaviyo_sync.klaviyo.kept_profiles import KeptProfiles
+from klaviyo_sync.klaviyo.kept_batches import Kept, KeptBatches
 from klaviyo_sync.klaviyo.limits import IMPORT_PROFILES
 from klaviyo_sync.klaviyo.looks import Looks
-from klaviyo_sync.klaviyo.second_attempts import Pile, Sending, told
+from klaviyo_sync.klaviyo.second_attempts import Pile, Sending, marked, told
 from klaviyo_sync.klaviyo.submission import Job, Submission
 
 READERS = 2
@@ -31,20 +31,19 @@ def import_batches(
 ) -> Iterator[Outcome]:
     """Yields what became of every row of the batches, each row once, in the order in which it becomes known.
 
-    `batches` is read in the calling thread. At most `senders` + 1 batches are held at once, and at most `in_flight` import
-    jobs are open; of an accepted batch only its `rows` stay in memory, its profiles lie on disk until its job is done. Profiles of
-    which Klaviyo refused a cell go again without it, once, as many together as one request takes. Closing the iterator early ends the
-    threads; a request that is under way is waited for, unless the client was stopped: then all of it ends within LAST_SECONDS.
+    `batches` is read in the calling thread. At most `senders` + 1 batches wait or are being sent at once, and at most `in_flight` import
+    jobs are open; all of them lie on disk until their jobs are done. Profiles of which Klaviyo refused a cell go again without it, once,
+    as many together as one request takes. Closing the iterator early ends the threads; a request that is under way is waited for, unless
+    the client was stopped: then all of it ends within LAST_SECONDS.
 
     Raises:
         Refused: The key, its scopes or the list are not good.
         Unavailable: Klaviyo did not answer in time. What is known by then has been yielded before.
     """
     with _Run(klaviyo, senders, in_flight, patience or Patience()) as run:
-        for batch in batches:
-            while not run.offer(batch):
+        for kept in map(run.keep, batches):  # map, not a loop: no name here keeps a batch in memory while the next one is made
+            while not run.offer(kept):
                 yield from run.ready()
-            del batch
             yield from run.ready()
         while run.busy():
             yield from run.ready()
@@ -67,10 +66,10 @@ class _Run:
         self._patience = patience
         self._changed = Condition()
         self._stop = Event()
-        self._waiting: deque[Batch] = deque()
+        self._waiting: deque[Kept] = deque()
         self._again: deque[Sending] = deque()
         self._pile = Pile()
-        self._kept = KeptProfiles()
+        self._kept = KeptBatches()
         self._running: list[_Watched] = []
         self._complete: deque[tuple[Job, Json]] = deque()
         self._ids: set[str] = set()
@@ -101,7 +100,11 @@ class _Run:
 
     # The caller's side.
 
-    def offer(self, batch: Batch) -> bool:
+    def keep(self, batch: Batch) -> Kept:
+        """The batch, written down."""
+        return self._kept.keep(marked(batch))
+
+    def offer(self, batch: Kept) -> bool:
         """Whether the batch was taken; if not, something is ready first."""
         with self._changed:
             self._changed.wait_for(lambda: self._error or self._outcomes or not self._waiting)
@@ -157,16 +160,16 @@ class _Run:
         while True:
             with self._changed:
                 self._when(lambda: self._again or self._waiting)
-                sending = self._again.popleft() if self._again else Sending(self._waiting.popleft())
+                sending = self._again.popleft() if self._again else self._waiting.popleft()
                 self._changed.notify_all()
             self._submit(sending)
             del sending
 
-    def _submit(self, sending: Sending) -> None:
+    def _submit(self, sending: Kept | Sending) -> None:
         """Sends one batch. A slot is taken before something is sent, and goes on to the job that comes of it."""
         has_slot = False
 
-        def post(part: Batch) -> Answer | Rejection:
+        def post(part: Kept) -> Answer | Rejection:
             nonlocal has_slot
             if not has_slot:
                 with self._changed:
@@ -175,8 +178,12 @@ class _Run:
                 has_slot = True
             return self._klaviyo.request(Request(IMPORT_PROFILES, body=part.body()), self._stop)
 
-        submission = Submission(post, self._kept.keep, requests=sending.requests, bytes=sending.bytes, earlier=sending.jobs)
-        for made in submission.submit(sending.batch):
+        if isinstance(sending, Kept):
+            batch, submission = sending, Submission(post, self.keep)
+        else:
+            batch = self.keep(sending.batch)
+            submission = Submission(post, self.keep, requests=sending.requests, bytes=sending.bytes, earlier=sending.jobs)
+        for made in submission.submit(batch):
             if isinstance(made, Job):
                 has_slot = False
                 self._watch_over(made)
@@ -274,8 +281,7 @@ class _Run:
         with self._changed:
             self._running.remove(one)
         self._report(lost(one.job, why))
-        if one.job.kept is not None:
-            one.job.kept.drop()
+        one.job.batch.drop()
         self._close(slots=1)
 
     def _read(self) -> None:
@@ -286,8 +292,7 @@ class _Run:
             outcome, again = settled(self._klaviyo, job, state, self._stop)
             if len(outcome.rows):
                 self._report(outcome)
-            if job.kept is not None:
-                job.kept.drop()
+            job.batch.drop()
             with self._changed:  # before anything waits for those who send, which may need the slot
                 self._slots += 1
                 self._changed.notify_all()

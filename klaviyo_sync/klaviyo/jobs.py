@@ -82,21 +82,22 @@ def settled(klaviyo: Klaviyo, job: Job, counts: Json, stop: Event | None = None)
 
     All pages of its errors are read. Unreadable ones leave all rows unknown.
     """
-    attribution = Attribution(job.rows)
+    rows = job.batch.rows
+    attribution = Attribution(rows)
     try:
         for page in error_pages(klaviyo, job, stop):
             attribution.add(api_error(attributes(item)) for item in page.resources)
     except Unavailable as error:
         return lost(job, f"The errors of the import job could not be read: {error}"), None
     outcome = with_job(job, attribution.outcome(counts))
-    if not attribution.cells or job.kept is None:
+    if not attribution.cells:
         return outcome, None
-    texts = job.kept.texts()
-    going = without_refused(texts, job.rows, attribution.cells)
+    texts = job.batch.profiles
+    going = without_refused(texts, rows, attribution.cells)
     if not going:
         return outcome, None
-    done, rows = divided(outcome, going)
-    again = replaced(Batch(job.envelope, texts.take(list(going)), rows), dict(enumerate(going.values())))
+    done, others = divided(outcome, going)
+    again = replaced(Batch(job.batch.envelope, texts.take(list(going)), others), dict(enumerate(going.values())))
     if len(done.rows):
         return done, Sending(again)
     return done, Sending(again, outcome.jobs, outcome.requests, outcome.bytes)
@@ -104,7 +105,7 @@ def settled(klaviyo: Klaviyo, job: Job, counts: Json, stop: Event | None = None)
 
 def error_pages(klaviyo: Klaviyo, job: Job, stop: Event | None) -> Iterator[Answer]:
     """The pages of a job's errors, which end: a job cannot have many more pages than rows."""
-    most = len(job.rows) + SPARE_PAGES
+    most = len(job.batch) + SPARE_PAGES
     for number, page in enumerate(klaviyo.pages(Request(IMPORT_ERRORS, id=job.id, params={"page[size]": str(PAGE)}), stop)):
         if number == most:
             raise Unavailable(f"The errors of the import job have more than {most} pages.")
@@ -113,7 +114,7 @@ def error_pages(klaviyo: Klaviyo, job: Job, stop: Event | None) -> Iterator[Answ
 
 def lost(job: Job, why: str) -> Outcome:
     """All rows of a job of which nothing is proven."""
-    return with_job(job, whole(job.rows, "unknown", Reason("outcome_unknown", None, why)))
+    return with_job(job, whole(job.batch.rows, "unknown", Reason("outcome_unknown", None, why)))
 
 
 def with_job(job: Job, outcome: Outcome) -> Outcome:

@@ -10,19 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 import orjson
 import pyarrow as pa
 
-from klaviyo_sync.core.compressing import compressed, decompressed
 from klaviyo_sync.core.errors import Refused
 from klaviyo_sync.core.packing import Batch, Envelope
 from klaviyo_sync.core.result import Outcome, Reason
 from klaviyo_sync.klaviyo.answers import Answer, ApiError, Rejection
 from klaviyo_sync.klaviyo.attribution import place, reason, refused_cell, whole
-from klaviyo_sync.klaviyo.kept_profiles import Kept
-from klaviyo_sync.klaviyo.second_attempts import TAKEN_OUT, marked, replaced, without_refused
+from klaviyo_sync.klaviyo.kept_batches import Kept
+from klaviyo_sync.klaviyo.second_attempts import replaced, without_refused
 
 TOO_LARGE = 413
 NOT_FOUND = 404
@@ -32,38 +30,30 @@ BLIND_LIMIT = 100
 
 @dataclass(frozen=True)
 class Job:
-    """An import job that Klaviyo accepted, with the rows of its profiles, and what was sent until it did.
+    """An import job that Klaviyo accepted, with the batch that became it, and what was sent until it did.
 
-    `earlier` are import jobs that ran for some of its rows before. `kept` has its profiles, None when none of them can go again. Many jobs
-    wait for their end at the same time, so that their rows wait `compressed`.
+    `earlier` are import jobs that ran for some of its rows before. Many jobs wait at the same time: their batches are on disk.
     """
 
     id: str
-    envelope: Envelope
-    compressed: pa.Buffer
-    kept: Kept | None
+    batch: Kept
     requests: int
     bytes: int
     earlier: tuple[str, ...] = ()
-
-    @cached_property
-    def rows(self) -> pa.Table:
-        """The rows, as in the batch that became the job."""
-        return decompressed(self.compressed)
 
 
 @dataclass
 class Submission:
     """The sending of one batch through `post`. Every answer but 202 takes rows or cells out or halves what is sent next, so it ends.
 
-    `keep` writes down the profiles of a job; without it, none of them goes again when the job fails them.
+    `keep` writes down what is to be sent, a part at a time.
 
     A part that is refused round after round is halved as well, so that less and less is sent again. When nothing was
     accepted and many rows in a row were refused alone with no cause named, the fault is not in the rows.
     """
 
-    post: Callable[[Batch], Answer | Rejection]
-    keep: Callable[[pa.ChunkedArray], Kept] | None = None
+    post: Callable[[Kept], Answer | Rejection]
+    keep: Callable[[Batch], Kept]
     accepted: bool = False
     blind: int = 0
     requests: int = 0
@@ -71,13 +61,13 @@ class Submission:
     earlier: tuple[str, ...] = ()
     _refused: list[Outcome] = field(default_factory=list)
 
-    def submit(self, batch: Batch) -> Iterator[Job | Outcome]:
+    def submit(self, batch: Kept) -> Iterator[Job | Outcome]:
         """The jobs that Klaviyo accepted, as it accepts them, and last the refused rows, if any.
 
         Raises:
             Refused: The list is gone, or Klaviyo refuses every row and names none.
         """
-        parts = [(marked(batch), 1)]
+        parts = [(batch, 1)]
         while parts:
             part, round_ = parts.pop()
             answer = self.post(part)
@@ -85,10 +75,11 @@ class Submission:
             self.bytes += answer.attempts * part.size
             if isinstance(answer, Answer):
                 self.accepted = True
-                kept = self.keep(part.profiles) if self.keep and part.rows.column(TAKEN_OUT).null_count else None
-                yield Job(answer.resource["id"], part.envelope, compressed(part.rows), kept, *self._spent())
+                yield Job(answer.resource["id"], part, *self._spent())
             else:
-                parts.extend(self._rest(part, round_, answer))
+                rest = self._rest(part.load(), round_, answer)
+                part.drop()
+                parts.extend((self.keep(left), times) for left, times in rest)
         if self._refused:
             yield self._all_refused()
 

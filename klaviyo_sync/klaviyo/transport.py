@@ -17,7 +17,7 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
 from klaviyo_sync.core.errors import ConfigError, Refused
-from klaviyo_sync.core.packing import Body
+from klaviyo_sync.core.packing import SizedBody
 from klaviyo_sync.klaviyo.connections import Adapter, Connections
 
 REVISION = "2026-07-15"
@@ -123,7 +123,7 @@ class Transport:
         """Cuts every connection, also under a request of another thread, which then meets UnreachableError. None can be opened after."""
         self._connections.sever()
 
-    def exchange(self, method: str, url: str, params: Mapping[str, str] | None, body: bytes | Body | None, largest: int) -> Reply:
+    def exchange(self, method: str, url: str, params: Mapping[str, str] | None, body: bytes | SizedBody | None, largest: int) -> Reply:
         """The reply to one request, whatever its status, of at most `largest` bytes.
 
         Raises:

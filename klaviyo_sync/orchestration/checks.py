@@ -15,7 +15,7 @@ import dagster as dg
 from klaviyo_sync.core.clear_counts import ClearCounts
 from klaviyo_sync.core.consent_counts import ConsentCounts
 from klaviyo_sync.core.consent_reasons import CONSENT_CODES
-from klaviyo_sync.core.issues import CODES, MAYBE_OPT_OUTS
+from klaviyo_sync.core.issues import CODES
 from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.orchestration import open_opt_outs
 from klaviyo_sync.orchestration.clear_metadata import clear_equation, clear_metadata
@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # pyarrow and numpy, for a run only
 DELIVERY_CODES = frozenset({"refused", "import_failed", "refused_cell", "outcome_unknown"}) | {
     code for code in CODES if code.startswith("clear_")
 }
-CONSENT_ISSUES = frozenset(CONSENT_CODES) | {code for code in CODES if "consent" in code} | MAYBE_OPT_OUTS
+CONSENT_ISSUES = frozenset(CONSENT_CODES) | {code for code in CODES if "consent" in code or code.startswith("opt_out")}
 MAPPING_CODES = frozenset(CODES) - DELIVERY_CODES - CONSENT_ISSUES
 
 MOST_STOPPED = 5
@@ -89,6 +89,7 @@ def consent(sync: Sync, result: Result) -> Verdict:
     total = sum(result.consent.values(), ConsentCounts())
     cells = sum(count for kind, count in issues.items() if kind.code in CODES and CODES[kind.code].effect == "cell")
     wrong = max(cells, total.rejected)
+    repaired = sum(count for kind, count in issues.items() if kind.code == "opt_out_repaired")
     # Nobody may be mailed on because a tolerance covers their opt-out, and a word that nobody understands may be one.
     open_questions = result.open_opt_outs + result.unknown_words + total.unknown
     intolerable = sync.tolerance.rejected.exceeded_by(wrong, result.read) or sync.tolerance.failed.exceeded_by(total.refused, result.read)
@@ -106,10 +107,12 @@ def consent(sync: Sync, result: Result) -> Verdict:
     if total.opt_outs_opposed:
         took = counted(total.opt_outs_opposed, "opt-out")
         words += f". Klaviyo took {took} and shows these people as subscribed: unsubscribe them in Klaviyo by hand"
+    if repaired:
+        words += f". {counted(repaired, 'opt-out')} counted for a repaired address: the rejects file shows what is to be corrected"
     if 0 < total.confirmed < total.sent:
         words += f". Klaviyo shows {total.confirmed:,} of {total.sent:,} sent so far"
     return Verdict(
-        wrong + total.refused + total.opt_outs_opposed + total.unknown,
+        wrong + repaired + total.refused + total.opt_outs_opposed + total.unknown,
         intolerable or open_questions > 0,
         f"{words}.",
         {**numbers, **consent_metadata(result.consent), **issue_metadata(issues)},

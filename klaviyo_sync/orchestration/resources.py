@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from klaviyo_sync.config import Connection, Env, KlaviyoSettings, Secret
+from klaviyo_sync.interrupts import sent_again
 
 if TYPE_CHECKING:  # drivers, for a run only
     from klaviyo_sync.klaviyo.client import Klaviyo
@@ -47,7 +48,7 @@ def warehouse(connection: Connection, environ: Mapping[str, str]) -> dg.Resource
 
 
 def klaviyo(settings: KlaviyoSettings, environ: Mapping[str, str]) -> dg.ResourceDefinition:
-    """A resource whose value opens a client of the Klaviyo account."""
+    """A resource whose value opens a client of the Klaviyo account. While it is there no interrupt is lost."""
 
     @contextmanager
     def opened() -> Iterator[Klaviyo]:
@@ -56,7 +57,11 @@ def klaviyo(settings: KlaviyoSettings, environ: Mapping[str, str]) -> dg.Resourc
         with Klaviyo(settings.api_key.reveal(environ), base_url=settings.base_url, account=settings.account) as client:
             yield client
 
-    return dg.ResourceDefinition.hardcoded_resource(opened, description=shown(settings))
+    def opener(_: dg.InitResourceContext) -> Iterator[OpenKlaviyo]:
+        with sent_again():  # from before a step begins until after its last event is stored, Dagster's own work on both included
+            yield opened
+
+    return dg.ResourceDefinition(opener, description=shown(settings))
 
 
 def shown(settings: Connection | KlaviyoSettings) -> str:

@@ -174,3 +174,15 @@ def test_check_connect_names_the_role(server: Server) -> None:
     [*_, told] = answers(server).values()
     assert told.startswith("wrong: ")
     assert "roles/bigquery.dataViewer" in told
+
+
+@pytest.mark.parametrize(("most", "said"), [(40_000_000, "in 1,800 rows (24.0 MB)"), (12_000_000, "not counted. ")])
+def test_check_connect_counts_placeholders(server: Server, most: int, said: str) -> None:
+    """Placeholders are counted under a demanded filter, and the bytes told; where that costs too much, nothing is wrong for it."""
+    server.state.execute("UPDATE crm.people SET id = repeat(id, 1500)")
+    settings = BigQueryConnection.model_validate({"name": "bigquery", **server.connection(), "maximum_bytes_billed": most})
+    sync = people(profile={"external_id": "id", "email": "id"}, properties={})
+    found = list(ask_warehouse("bigquery", settings, [sync], NOW, connect))
+    assert all(one.good for one in found)
+    [placeholders] = [one.said for one in found if one.about == "people: placeholders"]
+    assert said in placeholders

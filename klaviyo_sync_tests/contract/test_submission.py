@@ -12,6 +12,8 @@ from scripted_klaviyo import batch
 from klaviyo_sync.core.packing import Batch
 from klaviyo_sync.core.result import FATES, Outcome
 from klaviyo_sync.klaviyo.answers import Answer, ApiError, Rejection
+from klaviyo_sync.klaviyo.kept_batches import Kept, KeptBatches
+from klaviyo_sync.klaviyo.second_attempts import marked
 from klaviyo_sync.klaviyo.submission import Job, Submission
 
 SIZES = st.integers(1, 60)
@@ -26,10 +28,10 @@ class Klaviyo:
         self.requests = self.bytes = 0
         self.taken: list[int] = []
 
-    def __call__(self, part: Batch) -> Answer | Rejection:
+    def __call__(self, part: Kept) -> Answer | Rejection:
         """The answer to one request."""
         body = bytes(part.body())
-        assert len(body) == part.size
+        assert len(body) == len(part.body()) == part.size
         self.requests += 1
         self.bytes += len(body)
         profiles = orjson.loads(body)["data"]["attributes"]["profiles"]["data"]
@@ -55,17 +57,23 @@ def test_every_row_goes_out_or_is_refused(size: int, named: set[int], unnamed: s
     jobs: list[int] = []
     refused: list[int] = []
     requests = size_sent = 0
-    for made in Submission(klaviyo).submit(batch(size)):
-        numbers = [int(key.split()[1]) for key in made.rows["key"].to_pylist()]
-        requests += made.requests
-        size_sent += made.bytes
-        if isinstance(made, Job):
-            jobs += numbers
-        else:
-            assert isinstance(made, Outcome)
-            assert {FATES[fate] for fate in made.fates} == {"refused"}
-            assert set(made.reasons) == set(range(len(numbers)))
-            refused += numbers
+    with KeptBatches() as disk:
+
+        def keep(part: Batch) -> Kept:
+            return disk.keep(marked(part))
+
+        for made in Submission(klaviyo, keep).submit(keep(batch(size))):
+            rows = made.rows if isinstance(made, Outcome) else made.batch.rows
+            numbers = [int(key.split()[1]) for key in rows["key"].to_pylist()]
+            requests += made.requests
+            size_sent += made.bytes
+            if isinstance(made, Job):
+                jobs += numbers
+            else:
+                assert isinstance(made, Outcome)
+                assert {FATES[fate] for fate in made.fates} == {"refused"}
+                assert set(made.reasons) == set(range(len(numbers)))
+                refused += numbers
     bad = (named | unnamed) & set(range(size))
     assert sorted(refused) == sorted(bad)
     assert sorted(jobs) == sorted(klaviyo.taken) == sorted(set(range(size)) - bad)

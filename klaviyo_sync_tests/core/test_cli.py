@@ -121,6 +121,20 @@ def test_check_connect_tells_what_is_missing(folder: Path, klaviyo: dict[str, st
     assert "list AAAAAA (members) wrong: syncs/members.yaml:9: The Klaviyo account has no list" in words(result)
 
 
+def test_check_connect_prints_placeholders(folder: Path, klaviyo: dict[str, str]) -> None:
+    """A shop's own number is printed as a line of klaviyo_sync.yaml; once it is there, nothing is printed."""
+    write_sync(folder, SYNC.replace("{email: email}", "{email: email, phone_number: {column: tier, default_country: DE}}"))
+    with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
+        connection.execute("INSERT INTO members SELECT 'p' || i || '@example.com', '030 901820', '2026-01-02' FROM range(6) t(i)")
+    lines = run("check", "--connect", env=klaviyo).stdout.splitlines()
+    printed = lines[lines.index("placeholders:") :][:2]
+    assert printed == ["placeholders:", '  - "030 901820"  # tier, beside 6 values of email']
+    (folder / "klaviyo_sync.yaml").write_text("\n".join((PROJECT, *printed)), encoding="utf-8")
+    again = run("check", "--connect", env=klaviyo)
+    assert again.exit_code == 0
+    assert "placeholders:" not in again.stdout.splitlines()
+
+
 def test_check_connect_refuses_types_that_do_not_fit(folder: Path, klaviyo: dict[str, str]) -> None:
     """A modified_at that is no moment is told."""
     write_sync(folder, SYNC.replace("modified_at: updated_at", "modified_at: tier"))

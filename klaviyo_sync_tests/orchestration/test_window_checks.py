@@ -81,6 +81,7 @@ def test_a_range_run_imports_once_and_checks_each_window(bench_of: Callable[...,
         ("consent", Result(read=900, imported=900, issues=Counter({IssueKind("c", "opt_out_without_identifier"): 1})), (False, ERROR)),
         ("consent", Result(read=900, imported=900, issues=Counter({IssueKind("c", "invalid_consent_date"): 1})), (False, WARN)),
         ("consent", said(ConsentCounts(stated=9, sent=6, guarded=2, skipped=1)), (True, WARN)),  # nothing is wrong in the warehouse
+        ("consent", Result(read=9, imported=9, issues=Counter({IssueKind("email", "opt_out_repaired"): 9})), (False, WARN)),  # it went out
         ("consent", said(ConsentCounts(stated=9, sent=8, rejected=1)), (False, WARN)),  # 1% is tolerated
         ("consent", said(ConsentCounts(stated=20, rejected=20)), (False, ERROR)),
         ("consent", said(ConsentCounts(stated=9, sent=8, refused=1)), (False, ERROR)),  # none is tolerated

@@ -11,7 +11,7 @@ import pyarrow as pa
 from klaviyo_sync.core.attributes import Attribute
 from klaviyo_sync.core.attributes import Kind as AttributeKind
 from klaviyo_sync.core.cleaning import texts, typed
-from klaviyo_sync.core.cleaning.cells import Cleaned, Flag, as_text, text_cells, trimmed
+from klaviyo_sync.core.cleaning.cells import Cleaned, Flag, as_text, text_cells
 from klaviyo_sync.core.cleaning.date_forms import NO_ORDERS, DayOrders
 from klaviyo_sync.core.cleaning.phones import clean_phone
 from klaviyo_sync.core.dialects import Kind
@@ -91,11 +91,11 @@ def cleaner_for_attribute(attribute: Attribute, kind: Kind, zone: ZoneInfo, plac
 def without_placeholders(clean: Cleaner, known: pa.Array) -> Cleaner:
     """The cleaner of texts, with the known placeholders left out."""
 
-    def cleaned(texts: pa.Array) -> Cleaned:
-        nobody = are_placeholders(trimmed(texts), known)
+    def cleaned(cells: pa.Array) -> Cleaned:
+        nobody = are_placeholders(texts.bare_identifiers(cells)[0], known)
         if not pc.any(nobody).as_py():
-            return clean(texts)
-        others = clean(keep_where(pc.invert(nobody), texts))
+            return clean(cells)
+        others = clean(keep_where(pc.invert(nobody), cells))
         return others._replace(flags=(*others.flags, Flag("placeholder_identifier", nobody)))
 
     return cleaned

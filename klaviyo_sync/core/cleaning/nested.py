@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from klaviyo_sync.core.cleaning.cells import Flag, text_bytes, text_ends
+from klaviyo_sync.core.cleaning.cells import Flag, longest, text_bytes, text_ends
 from klaviyo_sync.core.frames import Mask, by_distinct, keep_where, replaced
 from klaviyo_sync.core.kernels import pc
 
@@ -93,21 +93,34 @@ def list_fault(text: str) -> str | None:
     return "not_a_list" if fault in (None, "not_json") else fault
 
 
-def counts(texts: pa.Array, *marks: str) -> np.ndarray:
-    """How often any of some ASCII characters stands in each text."""
+def counts(marks: np.ndarray, texts: pa.Array) -> np.ndarray:
+    """How many of the marks, positions among the bytes of all texts in order, stand in each text."""
+    return np.diff(np.searchsorted(marks, text_ends(texts)))
+
+
+def may_exceed(texts: pa.Array, byte: int, most: int, *, ignoring: int = 0) -> Mask | None:
+    """Which texts hold a byte more often than `most` times, if any may; bits in `ignoring` make no difference."""
+    size = longest(texts)
+    if size <= most:
+        return None
     found = text_bytes(texts)
-    here = np.zeros(len(found), dtype=bool)
-    for mark in marks:
-        here |= found == ord(mark)
-    return np.diff(np.searchsorted(np.flatnonzero(here), text_ends(texts)))
+    marks = np.flatnonzero((found | ignoring if ignoring else found) == byte)
+    # So many and one more in a text are nearer to each other than the longest text is long.
+    if len(marks) <= most or (marks[most:] - marks[:-most]).min() >= size:
+        return None
+    return counts(marks, texts) > most
 
 
 def doubtful(texts: pa.Array) -> pa.Array:
     """Which texts that a warehouse wrote as JSON need a closer look; the others Klaviyo can store as they are."""
     if len(texts) == 0:
         return pa.array([], pa.bool_())
-    many: Mask = (counts(texts, "[", "{") > MAX_DEPTH) | (counts(texts, ",") >= MAX_ITEMS)
-    return pc.and_(texts.is_valid(), pc.or_(pc.fill_null(pc.match_substring_regex(texts, DOUBTFUL), fill_value=False), pa.array(many)))
+    found = pc.fill_null(pc.match_substring_regex(texts, DOUBTFUL), fill_value=False)
+    # "[" and "{" differ in one bit.
+    for many in (may_exceed(texts, ord("{"), MAX_DEPTH, ignoring=ord("{") - ord("[")), may_exceed(texts, ord(","), MAX_ITEMS - 1)):
+        if many is not None:
+            found = pc.or_(found, pa.array(many))
+    return pc.and_(texts.is_valid(), found) if texts.null_count else found
 
 
 def storable(texts: pa.Array, looked_at: pa.Array, fault: Callable[[str], str | None]) -> tuple[pa.Array, tuple[Flag, ...]]:
