@@ -11,7 +11,7 @@ from klaviyo_sync.core.column_types import ColumnType, column_types
 from klaviyo_sync.core.dialects import DIALECTS
 from klaviyo_sync.core.errors import about
 from klaviyo_sync.core.mapping import Plan, plan_mapping
-from klaviyo_sync.core.query import Column, Query, Relation, just_after, outside_query, relation, span_query, window_query
+from klaviyo_sync.core.query import Column, Query, Relation, outside_query, relation, span_query, window_query
 from klaviyo_sync.core.reading import Rows, newest_rows, notice_all
 from klaviyo_sync.core.recounting import recount
 from klaviyo_sync.core.rivals import Rivals
@@ -64,33 +64,34 @@ class Source:
         return []
 
     def span(self, after: datetime | None) -> tuple[int, Any, Any]:
-        """How many rows have a modified_at, all or those after a moment, and their first and last one."""
+        """How many rows have a modified_at, all or those after a moment, and their first and last one as numbers that can be compared."""
         query = span_query(self.sync, self.relation, self.columns, after=after)
-        [row] = [row for batch in self.warehouse.batches(query) for row in batch.to_pylist()]
-        rows, oldest, newest = row.values()
-        return int(rows), oldest, newest
+        [batch] = [batch for batch in self.warehouse.batches(query) if len(batch)]
+        rows, oldest, newest = (column[0] for column in batch.columns)
+        return int(rows.as_py()), oldest.value, newest.value  # Python's own dates end before infinity
 
     def newest(self, windows: Sequence[Window], rivals: Rivals, tally: Tally, survey: Survey | None = None) -> Iterator[Rows]:
         """The newest row of each profile among the rows of the windows, unless a newer one came after them. Counts as it goes.
 
         Each row is seen as one statement shows it. The second one begins after the first is read to its end: a row that was changed
-        between the two, out of the windows, is among the later rows too, and supersedes what it was.
+        between the two, out of the windows, is among the later rows too, and supersedes what it was. So are rows with a modified_at after
+        now: they supersede nothing before their window has closed, but their opt-outs count.
 
         Before the first row comes, the `survey` has counted what every window changes at most.
         """
-        lower, end, until = self.bounds(windows)
+        lower, end = self.bounds(windows)
         with RowSpool() as rows, RowSpool() as later:
             plan = notice_all(rows.writing(self.warehouse.batches(self.rows_query(lower, end))), self.plan, rivals, survey, windows)
-            plan = notice_all(later.writing(self.warehouse.batches(self.later_query(end, until))), plan, rivals)
+            plan = notice_all(later.writing(self.warehouse.batches(self.later_query(end))), plan, rivals)
             rivals.all_noticed()
             yield from newest_rows(rows, later, plan, rivals, tally, overlap=self.sync.overlap)
 
-    def bounds(self, windows: Sequence[Window]) -> tuple[datetime | None, datetime, datetime]:
-        """From when on the rows of the windows are read, up to when, and up to when those that may supersede them."""
+    def bounds(self, windows: Sequence[Window]) -> tuple[datetime | None, datetime]:
+        """From when on the rows of the windows are read, and up to when."""
         first, last = windows[0], windows[-1]
         # The first window reaches back to the beginning, the others by their overlap.
         lower = None if first.first and self.sync.history == "include" else reread_from(first.start, self.sync.overlap)
-        return lower, last.end, max(just_after(self.now), last.end)
+        return lower, last.end
 
     def count_again(self, windows: Sequence[Window]) -> list[int]:
         """How many rows there are now for which each of the windows (adjoining, oldest first) is the last one to read them."""
@@ -101,9 +102,9 @@ class Source:
 
     def estimate(self, windows: Sequence[Window]) -> int | None:
         """How many bytes a run of the windows reads at most; None where the warehouse cannot tell. Nothing is read."""
-        lower, end, until = self.bounds(windows)
+        lower, end = self.bounds(windows)
         outside = outside_query(self.sync, self.relation, self.columns, now=self.now)
-        queries = (outside, self.rows_query(lower, end), self.later_query(end, until))
+        queries = (outside, self.rows_query(lower, end), self.later_query(end))
         estimates = [self.warehouse.estimate(query) for query in queries]
         return None if None in estimates else sum(size for size in estimates if size is not None)
 
@@ -111,10 +112,10 @@ class Source:
         """The query for the rows that are sent."""
         return window_query(self.sync, self.relation, self.columns, lower=lower, upper=upper, names=self.plan.columns)
 
-    def later_query(self, end: datetime, until: datetime) -> Query:
+    def later_query(self, end: datetime) -> Query:
         """The query for who the rows are about that were changed after the windows, and what they state."""
         names = self.plan.noticed_columns
-        return window_query(self.sync, self.relation, self.columns, lower=end, upper=until, names=names, aligned=False)
+        return window_query(self.sync, self.relation, self.columns, lower=end, upper=None, names=names, aligned=False)
 
 
 def open_source(sync: Sync, warehouse: Warehouse, now: datetime) -> Source:

@@ -72,11 +72,12 @@ class OptOuts(NamedTuple):
 
 
 def moments_of_change(frame: pd.DataFrame, plan: Plan) -> pa.Array:
-    """When each row was changed (timestamp us UTC): of a day its end, never later than now."""
-    changed = read_dates(arrow(frame[plan.modified_at]), plan.modified_kind, plan.zone, zone_known=True).last
+    """When each row was changed (timestamp us UTC): of a day its end, never later than now; now where it does not say."""
+    cells = arrow(frame[plan.modified_at])
+    changed = read_dates(cells, plan.modified_kind, plan.zone, zone_known=True).last
     changed = pc.coalesce(changed, pa.scalar(OLDEST, MOMENT))
     present = pa.scalar(plan.now, MOMENT)
-    return pc.if_else(pc.greater(changed, present), present, changed)
+    return pc.if_else(pc.or_(cells.is_null(), pc.greater(changed, present)), present, changed)
 
 
 def statement_columns(

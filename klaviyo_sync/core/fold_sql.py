@@ -1,7 +1,7 @@
 """The SQL of the fold (`core.fold` has its rules), one table after the other. All names in it are our own.
 
 A `place` is a row's position in the order of all rows, the newest last. `kind` is the column of an address: that of the e-mail address or
-that of the phone number. `n` is the position of a channel in the plan.
+that of the phone number. `n` is the position of a channel in the plan. `modified` is NULL for rows of the future.
 """
 
 from __future__ import annotations
@@ -70,10 +70,11 @@ def folding(keys: Keys, channels: Sequence[Stating], order: Sequence[str]) -> st
     newest = "coalesce(ranked.newest, false)"
     kept = [f"{newest} AND rivals.window_ >= 0 AND rivals.{key} IS NOT NULL AND {kept} AS keeps_{key}" for key, kept in keys.kept.items()]
     whose = f"rivals.rowid AS row_, rivals.window_, {newest} AS newest"
+    newest_last = ", ".join(f"{by} NULLS FIRST" for by in order)
     columns = ", ".join([whose, *kept, *(f"rivals.{name}" for name in named)])
     return f"""
         CREATE TEMP TABLE folding AS
-        SELECT row_number() OVER (ORDER BY {", ".join(order)}, rivals.rowid) AS place, {order[0]} AS modified, {columns}
+        SELECT row_number() OVER (ORDER BY {newest_last}, rivals.rowid) AS place, {order[0]} AS modified, {columns}
         FROM rivals LEFT JOIN ranked ON rivals.rowid = ranked.row_
     """  # noqa: S608
 
@@ -228,7 +229,7 @@ OPT_OUTS = """
     CREATE TEMP TABLE opt_outs AS
     SELECT * FROM (SELECT *, true AS own FROM standing UNION ALL SELECT *, false FROM arrivals)
     QUALIFY row_number() OVER (
-        PARTITION BY n, address ORDER BY since DESC, moment IS NULL DESC, own DESC, place DESC
+        PARTITION BY n, address ORDER BY modified IS NULL, since DESC, moment IS NULL DESC, own DESC, place DESC
     ) = 1
 """
 

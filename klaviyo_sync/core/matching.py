@@ -76,7 +76,7 @@ class Matching:
         """
         keys = [f"key_{number}" for number in range(len(self.paths))]
         identified = " OR ".join(f"{key} IS NOT NULL" for key in keys)
-        mark = f"row_number() OVER (ORDER BY {modified_at}, content, row_) * {ROWS} + row_ AS mark"
+        mark = f"row_number() OVER (ORDER BY {modified_at} NULLS FIRST, content, row_) * {ROWS} + row_ AS mark"
         narrow = f"SELECT rowid AS row_, window_, {', '.join(keys)}, {modified_at}, {content} AS content FROM rivals WHERE {identified}"  # noqa: S608
         marked = f"SELECT window_, {', '.join(keys)}, {mark} FROM ({narrow})"  # noqa: S608
         newest = [f"CASE WHEN {key} IS NOT NULL THEN max(mark) OVER (PARTITION BY {key}) END" for key in keys]

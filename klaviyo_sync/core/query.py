@@ -226,13 +226,13 @@ def window_query(
     columns: Sequence[Column],
     *,
     lower: datetime | None,
-    upper: datetime,
+    upper: datetime | None,
     names: Sequence[str] | None = None,
     aligned: bool = True,
 ) -> Query:
     """The query for the rows with `lower <= modified_at < upper`: the sync's columns, or those of `names`, as the YAML names them.
 
-    With `aligned` a DATE column must be able to tell the upper bound exactly; without, whole days are taken.
+    None is no bound. With `aligned` a DATE column must be able to tell the upper bound exactly; without, whole days are taken.
 
     Structs, lists and JSON come as JSON text. Raises ConfigError for missing or ambiguous columns, and for a `modified_at`
     that is not a moment.
@@ -259,7 +259,9 @@ def window_query(
     query = read.select().select(*map(cell, sync.columns() if names is None else names))
     if lower is not None:
         query = query.where(compare(exp.GTE, "lower", lower))
-    return Query(read.sql(query.where(compare(exp.LT, "upper", upper))), tuple(params))
+    if upper is not None:
+        query = query.where(compare(exp.LT, "upper", upper))
+    return Query(read.sql(query), tuple(params))
 
 
 def outside_query(sync: Sync, read: Relation, columns: Sequence[Column], *, now: datetime) -> Query:

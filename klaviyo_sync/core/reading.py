@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -21,9 +21,10 @@ from klaviyo_sync.core.left_out import leave_out, numbers_as_property
 from klaviyo_sync.core.mapping import Mapped, Plan, map_frame, map_identifiers, map_maybe_opt_outs, map_repaired, map_statements
 from klaviyo_sync.core.matching import path_of, shared
 from klaviyo_sync.core.naming import row_name
-from klaviyo_sync.core.query import bound_value
+from klaviyo_sync.core.query import bound_value, just_after
 from klaviyo_sync.core.rivals import LATER, Merged, Rivals
 from klaviyo_sync.core.survey import Survey
+from klaviyo_sync.core.sync import Channel
 from klaviyo_sync.core.tally import Tally
 from klaviyo_sync.core.windows import Window, reread_from
 
@@ -162,6 +163,28 @@ def newest_rows(
         rivals.drop()
 
 
+def after_now(modified: pa.Array, plan: Plan) -> pa.Array:
+    """Which values of `modified_at` are later than now (booleans)."""
+    bound = bound_value(just_after(plan.now), plan.modified_kind, plan.zone, aligned=False)
+    if pa.types.is_date(modified.type):  # an infinite day is no moment
+        return pc.greater_equal(modified.cast(pa.date32()), pa.scalar(bound, pa.date32()))
+    return pa.array(window_positions(modified, comparable([bound])) > 0)
+
+
+def without_future(frame: pd.DataFrame, stated: Mapping[Channel, Statements], plan: Plan) -> tuple[pd.DataFrame, dict[Channel, Statements]]:
+    """Later rows and their statements. Those of the future lose `modified_at`, so that they supersede nothing, and their subscribes."""
+    modified = arrow(frame[plan.modified_at])
+    future = after_now(modified, plan)
+    if not pc.any(future).as_py():
+        return frame, dict(stated)
+    kept: dict[Channel, Statements] = {
+        channel: each._replace(meaning=keep_where(pc.invert(pc.and_(future, pc.equal(each.meaning, "subscribe"))), each.meaning))
+        for channel, each in stated.items()
+    }
+    cells = {name: arrow(frame[name]) for name in frame.columns}
+    return frame_with({**cells, plan.modified_at: keep_where(pc.invert(future), modified)}), kept
+
+
 def add_later(frame: pd.DataFrame, plan: Plan, rivals: Rivals) -> None:
     """Adds the contested ones of some rows that were changed after the windows, with what they state."""
     identifiers = map_identifiers(frame, plan)
@@ -172,6 +195,7 @@ def add_later(frame: pd.DataFrame, plan: Plan, rivals: Rivals) -> None:
     identifiers = map_identifiers(some, plan)
     repaired = map_repaired(some, by_path(identifiers), plan)
     statements = map_statements(some, by_path(identifiers), plan, repaired)
+    some, statements = without_future(some, statements, plan)
     rivals.add(some, identifiers, np.full(len(some), LATER), np.ones(len(some), dtype=bool), statements, repaired=repaired)
 
 

@@ -3,7 +3,8 @@
 What is sent when, for each opt-out of a batch that is about to be imported:
 
 - Klaviyo shows the address or number: the opt-out goes out now. It goes out again after the import, unless the profile that was shown has
-  all identifiers of the row: only then is it certain that the import does not change who holds the address.
+  all identifiers of the row and no others that the sync maps: only then is it certain that neither the row, nor another one of the
+  profile that has a new address, changes who holds the address.
 - Klaviyo shows nobody with any identifier of the row: the opt-out goes out now, in one call that names e-mail address and phone number, so
   that no second profile comes of it. It goes out again after the import, since it is not documented what Klaviyo does about an opt-out of
   somebody it does not know.
@@ -13,7 +14,7 @@ What is sent when, for each opt-out of a batch that is about to be imported:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -26,7 +27,7 @@ from klaviyo_sync.core.result import Outcome
 from klaviyo_sync.core.sync import Channel
 from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.consents import Person, decide_opt_out, people
-from klaviyo_sync.klaviyo.statuses import IDENTIFIERS, Statuses, as_given, key_of, keys_of
+from klaviyo_sync.klaviyo.statuses import IDENTIFIERS, Identifier, Statuses, as_given, key_of, keys_of
 from klaviyo_sync.klaviyo.subscriptions import UNSUBSCRIBES, Ask, Calls
 
 NUMBER = f"{CONSENT}batch"
@@ -101,13 +102,14 @@ def sent_first(klaviyo: Klaviyo, ledger: Ledger) -> tuple[Verdicts, int]:
     statuses.read(klaviyo, (as_given(channel, one.identifiers) for one in leaving for channel in one.statements))
     absent = [one for one in leaving if not all(statuses.asked(key_of(channel, one.identifiers)) for channel in one.statements)]
     statuses.read(klaviyo, ((name, one.identifiers[name]) for one in absent for name in IDENTIFIERS if name in one.identifiers))
+    mapped = [name for name in IDENTIFIERS if name in ledger.rows.column_names]
     done: Verdicts = {}
     asks = []
     for person in leaving:
         if is_new(person, statuses):
             done |= dict.fromkeys(((person.row, channel) for channel in person.statements), "again")
             asks.append(whole_call(person))
-        elif going := decided(person, statuses, done):
+        elif going := decided(person, statuses, done, mapped):
             asks.extend(person.apart(going, statuses))
     Calls(klaviyo, ledger).send(UNSUBSCRIBES, asks)
     # What Klaviyo refused is sent again after the import, and refused or not by what it says then.
@@ -131,14 +133,17 @@ def whole_call(person: Person) -> Ask:
     return replace(person.ask(dict.fromkeys(person.statements)), beside=named)
 
 
-def decided(person: Person, statuses: Statuses, done: Verdicts) -> dict[Channel, datetime | None]:
-    """The channels that a person is to be unsubscribed from now. Writes down what is done about each statement that need not wait."""
+def decided(person: Person, statuses: Statuses, done: Verdicts, mapped: Collection[Identifier]) -> dict[Channel, datetime | None]:
+    """The channels that a person is to be unsubscribed from now. Writes down what is done about each statement that need not wait.
+
+    `mapped` are the identifiers that rows of the sync can have.
+    """
     going: dict[Channel, datetime | None] = {}
     for channel, statement in person.statements.items():
         key = key_of(channel, person.identifiers)
         if not statuses.asked(key):
             continue
-        stays = holds_on(person.identifiers, statuses, channel)
+        stays = holds_on(person.identifiers, statuses, channel, mapped)
         # An opt-out without a date is said now: sent again, it keeps older subscribes away.
         action = decide_opt_out(statement, statuses.all_of(channel, key)).action if statement.at else "unsubscribe"
         if action == "unsubscribe":
@@ -149,10 +154,10 @@ def decided(person: Person, statuses: Statuses, done: Verdicts) -> dict[Channel,
     return going
 
 
-def holds_on(identifiers: Mapping[str, str], statuses: Statuses, channel: Channel) -> bool:
-    """Whether the import cannot change who holds an address: one profile has it, and that has all identifiers of the row."""
+def holds_on(identifiers: Mapping[str, str], statuses: Statuses, channel: Channel, mapped: Collection[Identifier]) -> bool:
+    """Whether the imports of a run cannot change who holds an address: one profile has it, and no identifiers but those of the row."""
     profiles = list(statuses.people.get(key_of(channel, identifiers), {}).values())
-    own = dict(keys_of(identifiers))
+    own: dict[Identifier, str] = dict(keys_of(identifiers))
     if len(profiles) != 1 or ("id" in identifiers and identifiers["id"] != profiles[0].id):
         return False
-    return all(profiles[0].identifiers.get(name) == value for name, value in own.items())
+    return all(profiles[0].identifiers.get(name) == own.get(name) for name in (*own, *mapped))

@@ -83,8 +83,9 @@ def _of_table(klaviyo: Klaviyo, rows: pa.Table, patience: Patience, since: datet
             klaviyo.pause(patience.longer.pop(0))
         else:
             break
-    if against and again:
-        requests += send_again(klaviyo, rows, against, statuses)
+    # An import of a later batch may have moved the address from the profile that was opted out: to another one, or to nobody.
+    if last := not_shown(left, statuses) | (against if again else {}):
+        requests += send_again(klaviyo, rows, last, statuses)
     for row, channel in against:
         opposed[row, ledger.channels.index(channel)] = True
     return ReadBack(rows, ledger.channels, confirmed, opposed, requests)
@@ -96,6 +97,16 @@ def look_up(klaviyo: Klaviyo, statuses: Statuses, left: Mapping[Place, tuple[Per
     statuses.read(klaviyo, (("email", person.identifiers["email"]) for person in people_left if "email" in person.identifiers))
     keys = (as_given(channel, person.identifiers) for (_, channel), (person, _) in left.items())
     statuses.read(klaviyo, ((name, value) for name, value in keys if not statuses.asked((name, normal(name, value)))))
+
+
+def not_shown(left: Mapping[Place, tuple[Person, Statement]], statuses: Statuses) -> dict[Place, Person]:
+    """The opt-outs whose address is nobody's, or somebody's whom Klaviyo does not show as subscribed."""
+    return {
+        (row, channel): person
+        for (row, channel), (person, said) in left.items()
+        if said.meaning == "unsubscribe"
+        and all(present.status != "SUBSCRIBED" for present in statuses.all_of(channel, key_of(channel, person.identifiers)))
+    }
 
 
 def shows(said: Statement, presents: list[Present]) -> bool:
