@@ -66,7 +66,7 @@ def plan_of(mapped: Sequence[str], keys: dict[str, Any], shared: str) -> Plan:
         **keys,
     }
     columns = [*(Column(path, "VARCHAR") for path in mapped), Column("changed", "TIMESTAMP WITH TIME ZONE")]
-    return plan_mapping(Sync.model_validate(sync), columns, DIALECTS["duckdb"], BEGIN)
+    return plan_mapping(Sync.model_validate(sync), columns, DIALECTS["duckdb"], BEGIN + 5 * HOUR)
 
 
 @pytest.fixture(scope="module")
