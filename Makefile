@@ -1,6 +1,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test check versions second-opinion bench clean
 
+# Containers often forbid Python to keep what it has compiled: each process would compile Dagster and pandas again, for a second or more.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 PORT ?= 3000
 WAREHOUSE ?= duckdb

@@ -1,7 +1,8 @@
 """Tries the versions that pyproject.toml promises: the lowest and the newest of every dependency, on the oldest and the newest Python.
 
 Runs the demo and the tests of the core, the sandbox and the contracts in each combination, with few examples of each property: what
-breaks with another version is an import, the call of an API, a format. While one combination is tested, the next ones are installed.
+breaks with another version is an import, the call of an API, a format. While the tests of one combination run, the next ones are
+installed and their demos run, which wait for the sandbox's limits for most of their time.
 Pythons are looked for on PATH and among pyenv's; what is missing is left out, and said. Packages are installed by uv, which is
 installed from PyPI where it is not on PATH.
 """
@@ -56,8 +57,9 @@ class Combination(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What became of a step: where it printed, the seconds that it took, and the command that failed, if any."""
+    """What became of a step: its name, where it printed, the seconds that it took, and the command that failed, if any."""
 
+    name: str
     log: Path
     seconds: float
     failed: str = ""
@@ -76,9 +78,9 @@ def main() -> int:
     tried = dict([min(pythons.items()), max(pythons.items())])
     uv = find_uv(tried[max(tried)])
     combinations = [Combination(version, python, resolution) for version, python in tried.items() for resolution in RESOLUTIONS]
-    with ThreadPoolExecutor(max_workers=1) as installing:
-        installs = [installing.submit(install, uv, combination) for combination in combinations]
-        return sum(not passes(uv, *each) for each in zip(combinations, installs, strict=True))
+    with ThreadPoolExecutor(max_workers=1) as background:
+        prepared = [background.submit(prepare, uv, combination) for combination in combinations]
+        return sum(not passes(uv, *each) for each in zip(combinations, prepared, strict=True))
 
 
 def supported() -> tuple[Version, Version]:
@@ -114,33 +116,40 @@ def find_uv(python: Path) -> str:
     return str(tools / "bin" / "uv")
 
 
-def install(uv: str, one: Combination) -> Step:
+def prepare(uv: str, combination: Combination) -> list[Step]:
+    """What became of the installation of a combination, and of the demo in it where that went well."""
+    installs = install(uv, combination)
+    if installs.failed:
+        return [installs]
+    command = [combination.interpreter, "-m", "klaviyo_sync.demo", "--folder", combination.folder / "demo", "--people", "1500"]
+    return [installs, run_all("demo", combination.folder / "demo.log", command)]
+
+
+def install(uv: str, combination: Combination) -> Step:
     """Installs the versions of a combination into an environment of its own."""
-    shutil.rmtree(one.folder, ignore_errors=True)
-    one.folder.mkdir(parents=True)
-    choice = ["--resolution", RESOLUTIONS[one.resolution]]
+    shutil.rmtree(combination.folder, ignore_errors=True)
+    combination.folder.mkdir(parents=True)
+    choice = ["--resolution", RESOLUTIONS[combination.resolution]]
     return run_all(
-        one.folder / "installs.log",
-        [uv, "venv", "--quiet", "--python", one.python, one.folder / "env"],
-        [uv, "pip", "install", "--quiet", "--python", one.interpreter, *choice, "--editable", ".[test,s3,gcs,azure]"],
+        "installs",
+        combination.folder / "installs.log",
+        [uv, "venv", "--quiet", "--python", combination.python, combination.folder / "env"],
+        [uv, "pip", "install", "--quiet", "--python", combination.interpreter, *choice, "--editable", ".[test,s3,gcs,azure]"],
     )
 
 
-def passes(uv: str, one: Combination, installed: Future[Step]) -> bool:
-    """Whether the demo adds up and the tests pass in this combination, once it is installed; prints how it went."""
-    say(f"{one.label}, {one.python}:")
-    if not told("installs", installed.result()):
+def passes(uv: str, combination: Combination, prepared: Future[list[Step]]) -> bool:
+    """Whether the demo adds up and the tests pass in this combination, once it is prepared; prints how it went."""
+    say(f"{combination.label}, {combination.python}:")
+    if not all(told(step) for step in prepared.result()):
         return False
-    say(f"  {versions(uv, one.interpreter)}")
-    demo = [one.interpreter, "-m", "klaviyo_sync.demo", "--folder", one.folder / "demo", "--people", "1500"]
-    if not told("demo", run_all(one.folder / "demo.log", demo)):
-        return False
+    say(f"  {versions(uv, combination.interpreter)}")
     choice = ["-m", "not long", "--hypothesis-profile=versions", *LEFT_OUT, "-n", "auto", "-p", "no:cacheprovider"]
-    tests = [one.interpreter, "-m", "pytest", "klaviyo_sync_tests/core", "klaviyo_sync_tests/contract", *choice]
-    return told("tests", run_all(one.folder / "tests.log", tests))
+    tests = [combination.interpreter, "-m", "pytest", "klaviyo_sync_tests/core", "klaviyo_sync_tests/contract", *choice]
+    return told(run_all("tests", combination.folder / "tests.log", tests))
 
 
-def run_all(log: Path, *commands: list[str | Path]) -> Step:
+def run_all(name: str, log: Path, *commands: list[str | Path]) -> Step:
     """Runs commands one after the other, up to the first that fails."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(DROPPED)}
     began = time.monotonic()
@@ -148,17 +157,17 @@ def run_all(log: Path, *commands: list[str | Path]) -> Step:
         with log.open("ab") as out:
             ended = subprocess.run(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT, check=False).returncode
         if ended:
-            return Step(log, time.monotonic() - began, failed=" ".join(map(str, command)))
-    return Step(log, time.monotonic() - began)
+            return Step(name, log, time.monotonic() - began, failed=" ".join(map(str, command)))
+    return Step(name, log, time.monotonic() - began)
 
 
-def told(name: str, step: Step) -> bool:
+def told(step: Step) -> bool:
     """Prints how a step went: its last line, or, where it failed, the end of what it printed. Returns whether it went well."""
     if step.failed:
         lines = step.log.read_text(encoding="utf-8", errors="replace").splitlines()
         say("\n".join([f"  FAILED: {step.failed}", *lines[-LAST_LINES:]]))
     else:
-        say(f"  {name}: {last_line(step.log) or 'done'} ({step.seconds:.0f} s)")
+        say(f"  {step.name}: {last_line(step.log) or 'done'} ({step.seconds:.0f} s)")
     return not step.failed
 
 

@@ -30,6 +30,7 @@ from klaviyo_sync.klaviyo.foresight import foresee
 from klaviyo_sync.klaviyo.holders import reads_for, who_have
 from klaviyo_sync.klaviyo.limits import IMPORT_PROFILE, PROFILES
 from klaviyo_sync.klaviyo.opt_outs import foresee_opt_outs
+from klaviyo_sync.klaviyo.statuses import IDENTIFIERS
 from klaviyo_sync.source import open_source
 from klaviyo_sync.sync_window import opt_in
 from klaviyo_sync.warehouses import Warehouse
@@ -43,13 +44,13 @@ EXAMPLES = 3
 class Preview:
     """What a run of one window would do.
 
-    `result` counts the rows; its `requests` and `bytes` are those that would be sent. `stated` counts the usable consent statements by
-    channel and meaning, `words` the sync's own words by channel, word and meaning. `numbers` are the phone numbers about which a run asks
-    Klaviyo who has them, in `reads` requests at most; `numbers_asked` of them were asked about, and left out where others have them.
-    Klaviyo was asked about the first `asked` profiles: `new` of them it does not hold yet, and `result.consent` says what would become of
-    theirs, and of the opt-outs of as many rows that stay behind. `opt_in` is the process that undated subscribes go through. `examples`
-    are the first profiles as they would be sent, as JSON texts. `halts` says why a run would stop itself. `estimate` is how many bytes a
-    run reads in the warehouse at most, where it can tell; `notes` are its own.
+    `result` counts the rows; its `requests` and `bytes` are those that would be sent. `stated` counts by channel and meaning the consent
+    statements that count (of several about one address one does, whoever's row it is from), `words` the sync's own words by channel, word
+    and meaning. `numbers` are the phone numbers about which a run asks Klaviyo who has them, in `reads` requests at most; `numbers_asked`
+    of them were asked about, and left out where others have them. Klaviyo was asked about the first `asked` profiles: `new` of them it does
+    not hold yet, and `result.consent` says what would become of theirs, and of the opt-outs of as many rows that stay behind. `opt_in` is
+    the process that undated subscribes go through. `examples` are the first profiles as they would be sent, as JSON texts. `halts` says why
+    a run would stop itself. `estimate` is how many bytes a run reads in the warehouse at most, where it can tell; `notes` are its own.
     """
 
     result: Result
@@ -78,6 +79,22 @@ class Preview:
     def reading_minutes(self) -> float:
         """How long asking who has the phone numbers takes at Klaviyo's limit."""
         return self.reads / PROFILES.tier.steady
+
+    @property
+    def opt_outs(self) -> int:
+        """The opt-outs that count, with their rows or without."""
+        return sum(count for (_, meaning), count in self.stated.items() if meaning == "unsubscribe")
+
+    @property
+    def consent_reads(self) -> int:
+        """How many requests read consent: before it is sent, opt-outs by each identifier, as if Klaviyo had nobody; and after."""
+        statements = sum(self.stated.values())
+        return reads_for(self.opt_outs * len(IDENTIFIERS)) + reads_for(statements - self.opt_outs) + reads_for(statements)
+
+    @property
+    def consent_minutes(self) -> float:
+        """How long these take at Klaviyo's limit."""
+        return self.consent_reads / PROFILES.tier.steady
 
     @property
     def clearing_minutes(self) -> float:

@@ -10,11 +10,11 @@ def long_form() -> bool:
     return settings.get_current_profile_name() == "long"
 
 
-def examples(number: int) -> int:
-    """The number of examples of a property: `number` in the long form, a fifth of it, but at least 10, in the quick one.
+def examples(number: int, *, quick: int | None = None) -> int:
+    """The number of examples of a property: `number` in the long form, `quick` in the quick one: if not given, a fifth, but at least 10.
 
     With the profile `versions` as few as of every property.
     """
     if settings.get_current_profile_name() == "versions":
         return min(number, settings.get_profile("versions").max_examples)
-    return number if long_form() else min(number, max(number // 5, 10))
+    return number if long_form() else min(number, quick or max(number // 5, 10))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -84,7 +85,7 @@ class Terminal:
         """The exit status of the command."""
         return self.process.wait(seconds)
 
-    def left_behind(self, seconds: float = 10) -> list[str]:
+    def left_behind(self, seconds: float = 30) -> list[str]:
         """The command lines of processes that the command started and that are still there after some seconds."""
         until = time.monotonic() + seconds
         while (lines := list(marked(self.mark))) and time.monotonic() < until:
@@ -132,10 +133,12 @@ def marked(mark: str) -> Iterator[str]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, below those that Linux gives to connections: no other test is given it before it is used."""
+    for port in secrets.SystemRandom().sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("No free port from 20000 to 31999.")
 
 
 def listens(port: int) -> bool:

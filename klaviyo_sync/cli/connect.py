@@ -151,7 +151,8 @@ def ask_placeholders(name: str, source: Source, rows: int) -> Finding:
     many = f"more than {MOST_BESIDE} values of another identifier in {rows:,} rows{megabytes_read}"
     if not placeholders:
         return Finding(name, about_them, good=True, said=f"no value stands beside {many}")
-    said = f"{len(placeholders)} of them stand beside {many}. The lines below leave them out of every window"
+    stand = "1 value stands" if len(placeholders) == 1 else f"{len(placeholders)} values stand"
+    said = f"{stand} beside {many}. The lines below leave out what stands for nobody"
     return Finding(name, about_them, good=True, said=said, placeholders=placeholders)
 
 

@@ -29,14 +29,16 @@ if TYPE_CHECKING:
 MOST_ASKED = 10_000
 OPT_IN = {"double_opt_in": "double opt-in, Klaviyo asks each person to confirm", "single_opt_in": "single opt-in"}
 
-# What would become of a statement, and the count of it.
+# What would become of the statements of all rows, and the count of it; the rest is of people whom Klaviyo was not asked about.
 WOULD = {
+    "stated": "stated",
     "subscribed": "subscribed",
     "unsubscribed": "unsubscribed",
     "already so": "already",
     "guarded": "guarded",
-    "skipped as older": "skipped",
+    "skipped as older or outweighed": "skipped",
     "nothing to do": "nothing",
+    "rejected": "rejected",
 }
 
 
@@ -134,6 +136,7 @@ def show(console: Console, sync: Sync, chosen: Window, previewed: Preview) -> No
             else {}
         ),
         **asking(previewed, result.issues),
+        **reading_consent(previewed),
         **clearing(previewed),
         "rows without modified_at, in no window": previewed.undated,
         "rows with modified_at in the future, in no window yet": previewed.future,
@@ -172,6 +175,17 @@ def among(previewed: Preview) -> str:
     if previewed.numbers_asked == previewed.numbers:
         return ""
     return f", by the first {previewed.numbers_asked:,} numbers" if previewed.numbers_asked else ", Klaviyo not asked"
+
+
+def reading_consent(previewed: Preview) -> dict[str, int | str]:
+    """How many opt-outs go out before the imports, and how long it takes to read what Klaviyo holds before and after consent is sent."""
+    if not previewed.consent_reads:
+        return {}
+    return {
+        "opt-outs that go out, before the imports where Klaviyo has the address": previewed.opt_outs,
+        "requests that read consent before and after it is sent, about": previewed.consent_reads,
+        "minutes for these, about": f"{previewed.consent_minutes:.1f}",
+    }
 
 
 def clearing(previewed: Preview) -> dict[str, int | str]:

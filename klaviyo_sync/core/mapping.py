@@ -284,7 +284,7 @@ def flags_of_repaired(repaired: Mapping[str, pa.Array], statements: Mapping[Chan
 
 
 def map_maybe_opt_outs(frame: pd.DataFrame, plan: Plan, placeholders: Mapping[str, pa.Array]) -> Mapped:
-    """Rows of which nothing is sent, for their unknown words and their opt-outs without a usable address alone."""
+    """Rows of which nothing is sent, for their unknown words, and their opt-outs without a usable address or for a repaired one, alone."""
     identifiers = map_identifiers(frame, plan)
     cells = {path: arrow(identifiers[path]) for path in identifiers.columns}
     repaired = map_repaired(frame, cells, plan)
@@ -292,6 +292,7 @@ def map_maybe_opt_outs(frame: pd.DataFrame, plan: Plan, placeholders: Mapping[st
         cells[path] = keep_where(pc.invert(where), cells[path])
     statements = map_statements(frame, cells, plan, repaired)
     flags = [flag for stated in statements.values() for flag in stated.flags if flag[1].code in MAYBE_OPT_OUTS]
+    flags += flags_of_repaired(repaired, statements, plan)
     issues = issue_frame((np.flatnonzero(true_at(flag.where)), column, flag.code) for column, flag in flags)
     return Mapped(identifiers, {}, issues, statements, np.zeros(0, np.int64))
 

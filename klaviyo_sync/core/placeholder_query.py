@@ -78,7 +78,7 @@ def placeholders_in(rows: pa.Table, sync: Sync, columns: Sequence[Column], diale
     where = sync.dataset or "the query"
     column = find_column(sync.profile[path].column, columns, where)
     kind = dialect.kind(column.type) or "text"
-    values = trimmed(as_text(rows.column(0).combine_chunks(), "text" if pa.types.is_string(rows.column(0).type) else kind, sync.zone))
+    values = trimmed(as_text(rows.column(0).combine_chunks(), kind, sync.zone))
     unknown = pc.and_(values.is_valid(), pc.invert(are_placeholders(values, known_placeholders(sync.placeholders))))
     names = [sync.profile[other].column for other in sync.identifiers if other != path]
     counts = [[int(count) for count in rows.column(1 + position).to_pylist()] for position in range(len(names))]

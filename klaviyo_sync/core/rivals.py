@@ -275,11 +275,12 @@ class Rivals:
         self.connection.execute("DROP TABLE merged; DROP TABLE instead")
 
     def superseded_maybe_opt_outs(self) -> Iterator[Superseded]:
-        """The superseded rows of the windows that may have an unknown word, or an opt-out whose address is not usable."""
+        """The superseded rows of the windows that may have an unknown word, or an opt-out whose address is not usable or was repaired."""
         if not self.plan.consents:
             return
         nobody = [f"rivals.{STANDS_FOR_NOBODY.format(number)}" for number in self.nobody]
-        maybe = " OR ".join([f"rivals.{MAYBE}", *nobody])
+        repaired = [f"rivals.{REPAIRED.format(key)} IS NOT NULL" for key in self.stated_about()]
+        maybe = " OR ".join([f"rivals.{MAYBE}", *repaired, *nobody])
         joined = "rivals JOIN ranked ON rivals.rowid = ranked.row_"
         wanted = f"SELECT rivals.* FROM {joined} WHERE NOT newest AND ranked.window_ <> $later AND ({maybe})"  # noqa: S608 - our own names
         for batch in self.connection.sql(wanted, params={"later": LATER}).to_arrow_reader(LISTED_ROWS):

@@ -106,6 +106,8 @@ class ConsentJobs:
 
     def unsubscribe(self, asked: Asked, now: float, members: Mapping[int, float] | None) -> None:
         """Takes the consent back. `members`: those of the list of the call, who leave that list only; None without a list."""
+        if self._readings().unknown_opt_out != "profile" and owner(self._profiles, asked.identifiers, asked.id) is None:
+            return
         self._write(asked, now)
         for channel in asked.channels:
             number = reached(self._profiles, asked, channel)

@@ -13,6 +13,8 @@ Conflict = Literal["merged", "moved", "refused"]
 ConsentConflict = Literal["apart", "merged"]
 MergedConsent = Literal["newest", "strictest"]
 PhoneConsent = Literal["number", "profile"]
+EmailSearch = Literal["any_case", "as_written"]
+UnknownOptOut = Literal["profile", "nothing", "refused"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Readings:
         merged_consent: which consent survives a merge when the two differ: the `newest` record, or the opt-out (`strictest`).
         phone_consent: whether consent to texts belongs to the `number`, so that a profile with a new number starts as never
             subscribed, or to the `profile`, whatever its number.
+        email_search: whether a search for e-mail addresses finds them in `any_case`, or only `as_written` in the profile.
+        unknown_opt_out: what an unsubscribe of somebody unknown does: it makes a `profile`, or `nothing`, or is `refused`.
     """
 
     conflict: Conflict = "merged"
@@ -37,10 +41,18 @@ class Readings:
     consent_conflict: ConsentConflict = "apart"
     merged_consent: MergedConsent = "newest"
     phone_consent: PhoneConsent = "number"
+    email_search: EmailSearch = "any_case"
+    unknown_opt_out: UnknownOptOut = "profile"
 
     def changed(self, options: Mapping[str, Any]) -> Readings:
         """These readings with some of them changed. Raises ValueError for a switch or a value that does not exist."""
-        values = {"merged_consent": MergedConsent, "phone_consent": PhoneConsent, "consent_conflict": ConsentConflict}
+        values = {
+            "merged_consent": MergedConsent,
+            "phone_consent": PhoneConsent,
+            "consent_conflict": ConsentConflict,
+            "email_search": EmailSearch,
+            "unknown_opt_out": UnknownOptOut,
+        }
         for name, value in options.items():
             if name not in {field.name for field in fields(self)}:
                 raise ValueError(f"{name!r} is not a reading. Readings: {', '.join(asdict(self))}.")

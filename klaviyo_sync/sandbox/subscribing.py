@@ -16,7 +16,7 @@ from klaviyo_sync.core.consent import CHANNEL_IDENTIFIER
 from klaviyo_sync.core.sync import CHANNELS, Channel
 from klaviyo_sync.sandbox.answers import problem
 from klaviyo_sync.sandbox.checks import email_in_order, phone_in_order
-from klaviyo_sync.sandbox.consent_jobs import Asked, reached
+from klaviyo_sync.sandbox.consent_jobs import Asked, owner, reached
 from klaviyo_sync.sandbox.consents import How, Status
 from klaviyo_sync.sandbox.state import Sandbox
 
@@ -64,6 +64,9 @@ def person(sandbox: Sandbox, call: Call, profile: Any, at: str) -> tuple[Asked |
         name: _moment(stated.get("consented_at")) for name, stated in channels.items() if _set_up(sandbox, name)
     }
     asked = Asked(profile.get("id"), identifiers, able, call.how, call.list_id)
+    unknown = call.status == "UNSUBSCRIBED" and owner(sandbox.profiles, identifiers, asked.id) is None
+    if unknown and sandbox.readings.unknown_opt_out == "refused":
+        return None, [problem("invalid", "There is no profile with these identifiers.", at)]
     return asked, list(_order(sandbox, asked, at))
 
 

@@ -17,6 +17,7 @@ from backend_bigquery import DATASET, BigQueryPlace
 
 from klaviyo_sync.config.connections import BigQueryConnection
 from klaviyo_sync.warehouses.bigquery import open_bigquery
+from shell import free_port
 
 VARIABLE = "KLAVIYO_SYNC_TEST_BQEMULATOR"
 PROJECT = "second-opinion"
@@ -62,13 +63,6 @@ class BigQueryEmulator:
                     warehouse.close()
             finally:
                 process.terminate()
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def wait_for(process: subprocess.Popen[bytes], port: int) -> None:

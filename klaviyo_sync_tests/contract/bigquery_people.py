@@ -16,7 +16,10 @@ from klaviyo_sync.core.sync import Sync
 from klaviyo_sync.warehouses.bigquery import BigQueryWarehouse, labels
 from klaviyo_sync.warehouses.bigquery_access import BigQueryAccess
 
-PATIENCE = 2.0
+PATIENCE = 60.0
+"""Seconds for which a request is repeated that is to be answered in the end."""
+IMPATIENCE = 2.0
+"""The same where it never is."""
 TABLE = """
 CREATE SCHEMA IF NOT EXISTS crm;
 CREATE OR REPLACE TABLE crm.people AS
@@ -63,7 +66,9 @@ def people(**changes: Any) -> Sync:
 
 
 @contextmanager
-def opened(server: Server, *, rest: bool = False, label: str = "klaviyo_sync people", **changes: Any) -> Iterator[BigQueryWarehouse]:
+def opened(
+    server: Server, *, rest: bool = False, label: str = "klaviyo_sync people", patience: float = PATIENCE, **changes: Any
+) -> Iterator[BigQueryWarehouse]:
     """The warehouse behind a server's connection with changes, not as patient as in real life."""
     settings = BigQueryConnection.model_validate({"name": "bigquery", **server.connection(rest=rest)})
     access = {
@@ -77,7 +82,7 @@ def opened(server: Server, *, rest: bool = False, label: str = "klaviyo_sync peo
         "storage_endpoint": settings.storage_endpoint,
         **access,
     }
-    warehouse = BigQueryWarehouse(BigQueryAccess(**asked), labels=labels(label), patience=PATIENCE, **changes)
+    warehouse = BigQueryWarehouse(BigQueryAccess(**asked), labels=labels(label), patience=patience, **changes)
     try:
         yield warehouse
     finally:

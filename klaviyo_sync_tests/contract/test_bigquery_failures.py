@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import grpc
 import pyarrow as pa
 import pytest
-from bigquery_people import TABLE, opened, people, rows, window
+from bigquery_people import IMPATIENCE, TABLE, opened, people, rows, window
 
 from bigquery_server import Account, ApiError, Partitioning, Server, serve
 from klaviyo_sync.core.errors import ConfigError, KlaviyoSyncError, Refused, Unavailable
@@ -178,7 +178,7 @@ def test_a_stream_that_breaks_goes_on(server: Server, error: object, rows_before
 )
 def test_what_does_not_pass(server: Server, call: str, error: object, kind: type[KlaviyoSyncError]) -> None:
     """What stays broken ends the read within the patience, as the failure of whoever must act; no cell is quoted."""
-    with opened(server) as warehouse:
+    with opened(server, patience=IMPATIENCE) as warehouse:
         asked = window(warehouse)
         server.state.fail(call, error, times=10_000, rows=5)
         began = datetime.now(UTC)
@@ -207,7 +207,7 @@ def test_nobody_answers() -> None:
     """A server that is gone is unavailable, whichever call finds out."""
     with serve() as server:
         server.state.execute(TABLE.replace("ROWS", "2"))
-    with opened(server) as warehouse, pytest.raises(Unavailable, match="could not be reached"):
+    with opened(server, patience=IMPATIENCE) as warehouse, pytest.raises(Unavailable, match="could not be reached"):
         warehouse.columns(relation(people(), "bigquery"))
 
 

@@ -180,6 +180,30 @@ def test_a_field_that_is_still_there_is_not_cleared() -> None:
     assert found.reasons[0].attribute == "location.city"
 
 
+@pytest.mark.parametrize(
+    ("shows", "fate"),
+    [
+        ({}, "cleared"),  # the profile as it is shown afterwards says so
+        ({"title": None, "location": {"city": None}, "properties": {}}, "cleared"),
+        ({"title": None}, "refused"),
+    ],
+)
+def test_a_field_that_the_answer_does_not_mention_is_not_cleared(shows: dict[str, Any], fate: str) -> None:
+    """Of fields that Klaviyo's answer leaves out nothing is known: the profile is read again, and only what it then shows counts."""
+    sent = False
+
+    def judge(asked: Asked) -> Says | None:
+        nonlocal sent
+        if asked.method == "POST":
+            sent = True
+            return Says(200, {"data": {"type": "profile", "id": "1", "attributes": shows}})
+        after = {"external_id": "1", **(EMPTY if fate == "cleared" else HELD)}
+        return Says(200, {"data": [shown(after)], "links": {"next": None}}) if sent else None
+
+    found, server = run(Holding([{"external_id": "1", **HELD}], judge), [{"external_id": "1"}])
+    assert (names(found), [asked.method for asked in server.asked]) == ([fate], ["GET", "POST", "GET"])
+
+
 def test_an_identifier_that_cannot_be_looked_up() -> None:
     """Klaviyo refuses the search: the others are read in smaller parts, and that one is cleared unread."""
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_klaviyo import quick
 
+from how_many import examples
 from klaviyo_sync.core.sync import Channel, Consent
 from klaviyo_sync.klaviyo.client import Klaviyo
 from klaviyo_sync.klaviyo.consents import send_consent
@@ -179,7 +180,7 @@ def check(place: tuple[Sandbox, Clock, Klaviyo], people: list[Days]) -> None:
             assert not is_open or safe(days, channel), (channel, days)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40, quick=20), deadline=None)
 @given(st.lists(EVENTS.map(mended), min_size=1, max_size=5))
 def test_the_newest_statement_wins(place: tuple[Sandbox, Clock, Klaviyo], people: list[Days]) -> None:
     """Whatever a few people state and do."""

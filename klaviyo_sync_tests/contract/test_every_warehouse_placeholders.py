@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+from backend_duckdb import DuckDBBackend
 from backends import Logical, Place, Row, make_table
 from warehouse_reads import NOW, sync_of
 
@@ -69,6 +71,20 @@ def test_the_worst_are_listed_and_known_ones_are_not(place: Place, people: str) 
     assert [one.value for one in found.placeholders] == ["030109", *(f"0301{n:02}" for n in range(1, MOST_LISTED + 1) if n != 9)]
 
 
+@pytest.mark.parametrize(("kind", "written", "value"), [("json", '"shop"', "shop"), ("float", "17", "17"), ("decimal", "17.50", "17.5")])
+def test_values_of_every_type(place: Place, people: str, kind: Logical, written: str, value: str) -> None:
+    """A value is printed as a run reads it, so that the line leaves it out."""
+    columns: dict[str, Logical] = {"id": kind, "email": "text", "changed": "instant"}
+    table = make_table(place, people, columns, [(written, f"p{n}@example.com", OLD) for n in range(MOST_BESIDE + 1)])
+    sync = sync_of(None, query=f"SELECT * FROM {table}", profile={"external_id": "id", "email": "email"})
+    warehouse = connect(place.connection, "klaviyo-sync check")
+    try:
+        found = [one for finding in ask_dataset("warehouse", sync, NOW, warehouse) for one in finding.placeholders]
+    finally:
+        warehouse.close()
+    assert [one.value for one in found] == [value]
+
+
 def test_nobody_is_a_placeholder(place: Place, people: str) -> None:
     """A clean dataset has none, and nothing is printed."""
     found = counted(place, people, beside("030 901820", MOST_BESIDE, 100))
@@ -76,11 +92,12 @@ def test_nobody_is_a_placeholder(place: Place, people: str) -> None:
     assert list(placeholder_lines((), found.placeholders)) == []
 
 
-def test_the_lines_are_taken(place: Place, people: str, tmp_path: Path) -> None:
+def test_the_lines_are_taken(people: str, tmp_path: Path) -> None:
     """What is printed can be written into klaviyo_sync.yaml as it is, whatever the values hold, and then nothing is left to print."""
     awkward = ['say "hi" # no: comment', "it's {a}: [b]", "\u00fc\U0001f33b\u200bx", "back\\slash", "- dash"]
     rows = [row for n, value in enumerate(awkward) for row in beside(value, MOST_BESIDE + 1, 100 * n)]
-    found = counted(place, people, rows, placeholders=("mine",))
+    with DuckDBBackend().opened() as place:
+        found = counted(place, people, rows, placeholders=("mine",))
     lines = list(placeholder_lines(("mine",), found.placeholders))
     (tmp_path / "syncs").mkdir()
     (tmp_path / "syncs" / "people.yaml").write_text(FILE, encoding="utf-8")
@@ -88,4 +105,5 @@ def test_the_lines_are_taken(place: Place, people: str, tmp_path: Path) -> None:
     [sync] = load(tmp_path / "klaviyo_sync.yaml", {}, NOW).syncs
     assert sync.placeholders[0] == "mine"
     assert sorted(sync.placeholders[1:]) == sorted(awkward)
-    assert counted(place, f"{people}_again", rows, placeholders=sync.placeholders).placeholders == ()
+    with DuckDBBackend().opened() as place:
+        assert counted(place, people, rows, placeholders=sync.placeholders).placeholders == ()

@@ -50,7 +50,7 @@ def test_every_row_has_one_window_over_clock_changes(place: Place, people: str, 
     """Rows of every half hour over both clock changes lie in exactly one quarter of an hour, alone or together."""
     zone = ZoneInfo("Europe/Berlin")
     midnight = datetime.fromisoformat(day)
-    rows = [(f"{number:02}", str(midnight + timedelta(minutes=30 * number))) for number in range(10)]
+    rows = [(f"r{number:02}", str(midnight + timedelta(minutes=30 * number))) for number in range(10)]
     dataset = make_table(place, people, {"id": "text", "changed": kind}, rows)
     sync = sync_of(dataset, modified_at={"column": "changed", "timezone": zone.key}, frequency="every_15_minutes", start="2025-01-01")
     begin = (midnight.replace(tzinfo=zone) if kind == "wall" else midnight.replace(tzinfo=UTC)).astimezone(UTC)

@@ -237,8 +237,8 @@ def test_an_answer_without_end_is_cut_off() -> None:
 
 def test_a_silent_server_is_given_up() -> None:
     """Without an answer in time, the request is tried again."""
-    answers = in_turn(Says(200, {"data": []}, wait=0.6), Says(200, {"data": []}))
-    with serving(answers) as server, quick(server.url, timeouts=Timeouts(read=0.2)) as (klaviyo, _):
+    answers = in_turn(Says(200, {"data": []}, wait=2.0), Says(200, {"data": []}))
+    with serving(answers) as server, quick(server.url, timeouts=Timeouts(read=1.0)) as (klaviyo, _):
         answer = klaviyo.request(Request(PROFILES))
     assert isinstance(answer, Answer)
     assert answer.attempts == 2

@@ -23,7 +23,7 @@ def test_in_order_and_with_what_is_added() -> None:
 
 def test_so_many_at_once() -> None:
     """As many as allowed are under way together, so that waiting for one is not waiting for all."""
-    together = threading.Barrier(4, timeout=10)
+    together = threading.Barrier(4, timeout=60)
     assert [made for _, made in side_by_side(lambda _: together.wait() >= 0, deque(range(8)), at_once=4)] == [True] * 8
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -30,6 +31,8 @@ def place(request: pytest.FixtureRequest, places: ExitStack) -> Place:
         pytest.skip(missing)
     if chosen.name not in OPENED:
         OPENED[chosen.name] = places.enter_context(chosen.opened())
+        gc.collect()
+        gc.freeze()  # as conftest.py does after collection: what was imported for the warehouse stays, and so does the place
     for part, reason in chosen.deviations.items():
         if part in request.node.nodeid:
             request.applymarker(pytest.mark.xfail(reason=reason, strict=True))

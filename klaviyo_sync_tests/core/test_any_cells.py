@@ -121,7 +121,7 @@ def check(cells: pa.Array, cleaned: Cleaned) -> None:
 
 @pytest.mark.parametrize("path", ATTRIBUTES)
 @given(data=st.data(), zone=st.sampled_from(ZONES))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_any_column_for_any_attribute(path: str, data: st.DataObject, zone: ZoneInfo) -> None:
     """Any column may fill any attribute: a cell goes out, is blank, or has an issue."""
     kind, cells = data.draw(st.composite(column)())

@@ -16,7 +16,7 @@ from fold_model import CHANNELS, Channel, Folded, Model, Row, Said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from how_many import long_form
+from how_many import examples
 from klaviyo_sync.core.dialects import DIALECTS
 from klaviyo_sync.core.frames import arrow, frame_of
 from klaviyo_sync.core.mapping import Plan, map_identifiers, map_statements, plan_mapping
@@ -220,7 +220,7 @@ def compared(  # noqa: C901 - one thing after the other
 
 @pytest.mark.parametrize("undated", PLANS)
 @given(given_rows=ROWS)
-@settings(deadline=None, max_examples=100 if long_form() else 40)
+@settings(deadline=None, max_examples=examples(100, quick=25))
 def test_the_fold_is_that_of_the_model(connection: duckdb.DuckDBPyConnection, undated: str, given_rows: list[Given]) -> None:
     """What goes out with each row, what goes out alone, and what is counted aside, is what the rules say."""
     result, rows = folded(connection, given_rows, PLANS[undated])
@@ -232,7 +232,7 @@ def test_the_fold_is_that_of_the_model(connection: duckdb.DuckDBPyConnection, un
 
 @pytest.mark.parametrize("undated", PLANS)
 @given(given_rows=ROWS, cuts=st.lists(st.integers(0, 10), max_size=3), order=st.randoms())
-@settings(deadline=None, max_examples=20 if long_form() else 10)
+@settings(deadline=None, max_examples=examples(20))
 def test_any_grouping_folds_alike(
     connection: duckdb.DuckDBPyConnection, undated: str, given_rows: list[Given], cuts: list[int], order: Any
 ) -> None:

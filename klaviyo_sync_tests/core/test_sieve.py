@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from how_many import examples
 from klaviyo_sync.core.sieve import ENTRIES, RUN, BitField, Sieve
 
 
@@ -17,7 +18,7 @@ from klaviyo_sync.core.sieve import ENTRIES, RUN, BitField, Sieve
     size=st.integers(1, 20),
     more=st.lists(st.integers(0, 2**64 - 1), max_size=20),
 )
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 def test_the_sieve_misses_nothing(prints: list[int], size: int, more: list[int]) -> None:
     """Whatever was noticed twice is told, in one batch or in two; what was never noticed is hardly ever."""
     sieve = Sieve(["email"])

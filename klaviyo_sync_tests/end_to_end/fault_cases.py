@@ -105,7 +105,7 @@ CASES = (
     Case("answer cut short", post("truncated", times=2), PASSES),
     Case("garbage for an answer", post("garbage", times=3), PASSES),
     Case("garbage for ever", post("garbage", times=0), UNAVAILABLE),
-    Case("slower than the time-out", post("slow", seconds=0.6), PASSES, read=0.3),
+    Case("slower than the time-out", post("slow", seconds=2.0), PASSES, read=1.0),
     Case("401 from here on", ({"kind": "401", "times": 0, "skip": "START"},), REFUSED),
     Case("403", post("403", times=0), REFUSED),
     Case("403, a web page, once", post("403_html"), PASSES),

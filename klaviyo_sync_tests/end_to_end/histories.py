@@ -126,7 +126,8 @@ def subscribed(rows: Sequence[Change]) -> set[Address]:
 def addresses(rows: Sequence[Change]) -> set[Address]:
     """All addresses, with the channel that they are for."""
     mails: set[Address] = {("email_marketing", row.mail) for row in rows if row.mail}
-    return mails | {("sms_marketing", row.phone) for row in rows if row.phone}
+    numbers: set[Address] = {("sms_marketing", row.phone) for row in rows if row.phone}
+    return mails | numbers
 
 
 def orders(seed: int) -> dict[str, list[list[str]]]:

@@ -18,7 +18,7 @@ import duckdb
 from klaviyo_sync.sandbox import Sandbox, serve
 
 PATIENCE = 120.0
-PROMPTLY = 30.0
+PROMPTLY = 60.0
 """Seconds in which a cancelled run must have ended. It takes two or three; what it is kept from would take minutes or for ever."""
 
 SYNC = """

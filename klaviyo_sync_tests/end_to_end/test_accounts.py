@@ -15,6 +15,7 @@ from klaviyo_sync.cli.connect import ask_klaviyo, open_klaviyo
 from klaviyo_sync.config import Project, load
 from klaviyo_sync.core.errors import ConfigError
 from klaviyo_sync.core.windows import window
+from klaviyo_sync.orchestration.resources import KLAVIYO
 from klaviyo_sync.orchestration.resources import klaviyo as klaviyo_resource
 from klaviyo_sync.rejects import Rejects
 from klaviyo_sync.sandbox import Sandbox, serve
@@ -57,8 +58,12 @@ def run(project: Project, folder: Path) -> Report:
     with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
         connection.execute("CREATE TABLE members AS SELECT 'ada@example.com' AS email, TIMESTAMP '2026-01-02 08:00' AS changed")
     [sync] = project.syncs
-    opened = klaviyo_resource(project.klaviyo, {"KLAVIYO_API_KEY": "pk_x"}).resource_fn(dg.build_init_resource_context())  # pyright: ignore[reportCallIssue]
-    with closing(DuckDBWarehouse(folder / "warehouse.duckdb")) as warehouse, opened() as client:
+    resource = klaviyo_resource(project.klaviyo, {"KLAVIYO_API_KEY": "pk_x"})
+    with (
+        closing(DuckDBWarehouse(folder / "warehouse.duckdb")) as warehouse,
+        dg.build_resources({KLAVIYO: resource}) as resources,
+        getattr(resources, KLAVIYO)() as client,
+    ):
         rejects = Rejects(str(folder / "rejects"))
         return sync_windows(sync, [window(sync, "2026-01-02")], warehouse, client, now=NOW, rejects=rejects, log=lambda _: None)
 

@@ -124,7 +124,7 @@ def wait_until_up(there: Place) -> None:
     """Returns once the sandbox answers again."""
     if not is_up(there):
         there.end_outage()
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not is_up(there) and time.monotonic() < until:
         time.sleep(0.02)
 

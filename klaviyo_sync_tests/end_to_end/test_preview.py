@@ -83,12 +83,32 @@ def test_what_would_become_of_everybody(box: Sandbox) -> None:
     assert result.exit_code == 0, result.output
     lines = words(result)
     assert ["new", "profiles", "among", "them", "3"] in lines
-    assert ["email_marketing", "1", "1", "1", "1", "1", "0"] in lines
-    assert ["sms_marketing", "1", "0", "0", "0", "0", "0"] in lines
+    assert ["email_marketing", "6", "1", "1", "1", "1", "1", "0", "1"] in lines
+    assert ["sms_marketing", "1", "1", "0", "0", "0", "0", "0", "0"] in lines
     assert "double opt-in, Klaviyo asks each person to confirm" in result.stdout
     for code in ("consent_guarded", "consent_older", "unknown_consent_word"):
         assert code in result.stdout
     assert [box.profiles.attributes(number) for number in range(len(box.profiles))] == before
+
+
+def test_statements_of_superseded_rows(box: Sandbox) -> None:
+    """Of several statements about an address one counts, also where its row is superseded; others, and lost ones, are told."""
+    del box
+    with duckdb.connect("warehouse.duckdb") as connection:
+        connection.execute("DELETE FROM members")
+        connection.execute(
+            "INSERT INTO members VALUES ('1', 'ada@example.com', NULL, 'Unsubscribed', NULL, NULL, '2026-01-01 10:00Z'),"
+            "('1', 'ada@example.com', NULL, 'Unsubscribed', NULL, NULL, '2026-01-01 11:00Z'),"
+            "('1', 'sales/eu@example.com', NULL, 'Unsubscribed', NULL, NULL, '2026-01-01 12:00Z'),"
+            "('1', 'ada@example.com', NULL, NULL, NULL, NULL, '2026-01-01 13:00Z')"
+        )
+    result = preview()
+    lines = words(result)
+    assert ["email_marketing", "unsubscribe", "1"] in lines
+    assert ["email_marketing", "3", "0", "1", "0", "0", "1", "0", "1"] in lines
+    assert {"consent_outweighed", "opt_out_without_identifier"} <= {word for line in lines for word in line}
+    assert ["opt-outs", "that", "go", "out,", "before", "the", "imports", "where", "Klaviyo", "has", "the", "address", "1"] in lines
+    assert ["requests", "that", "read", "consent", "before", "and", "after", "it", "is", "sent,", "about", "2"] in lines
 
 
 def test_only_so_many_are_asked_about(box: Sandbox) -> None:

@@ -202,7 +202,7 @@ def test_a_process_of_its_own(place: Place, tmp_path: Path, dataset: str) -> Non
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert (done.returncode == 0) == (dataset == "people"), done.stderr
     assert found_in(done.stdout + done.stderr) == []

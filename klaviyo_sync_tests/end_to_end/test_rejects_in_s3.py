@@ -44,8 +44,8 @@ class S3:
         self.server.start()
         self.port = self.server.get_host_and_port()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        requests.post(f"{self.url}/moto-api/reset", timeout=10).raise_for_status()
-        requests.put(f"{self.url}/acme", timeout=10).raise_for_status()
+        requests.post(f"{self.url}/moto-api/reset", timeout=60).raise_for_status()
+        requests.put(f"{self.url}/acme", timeout=60).raise_for_status()
 
     def restart(self) -> None:
         """Starts it again after it was stopped."""
@@ -86,7 +86,7 @@ def test_a_run_writes_into_s3(s3: S3, tmp_path: Path) -> None:
     [file] = UPath("s3://acme/rejects").glob("**/*.csv")
     assert str(file) == place.rejects.address("members", DAY) == f"s3://acme/rejects/members/{DAY}.csv"
     assert file.read_text(encoding="utf-8").splitlines()[0] == ",".join(COLUMNS)
-    assert len(requests.get(f"{s3.url}/acme", timeout=10).text.split("<Key>")) == 2
+    assert len(requests.get(f"{s3.url}/acme", timeout=60).text.split("<Key>")) == 2
 
 
 def test_a_bucket_that_is_not_there(s3: S3, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_bucket_that_is_not_there(s3: S3, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"s3://acne/rejects.*Nothing was read or sent\. .*bucket or container must exist"):
             place.report(DAY)
     assert not box.requests
-    assert "<Name>acne</Name>" not in requests.get(s3.url, timeout=10).text
+    assert "<Name>acne</Name>" not in requests.get(s3.url, timeout=60).text
 
 
 def test_old_files_in_s3_are_removed(s3: S3) -> None:

@@ -115,6 +115,7 @@ def test_it_reaches_the_newest_address(place: RunPlace) -> None:
     place.box.opt_in("new@example.com", "email_marketing", datetime(2024, 6, 1, tzinfo=UTC))
     result = run(place, row(10, "C1", BROKEN, None, OUT), row(11, "C1", "new@example.com"))
     assert result.superseded == 1
+    assert ("email", "opt_out_repaired") in {(column, code) for _, column, code, _ in place.lines(DAY)}, "superseded rows are listed, too"
     assert [place.box.consent(address).status("email_marketing") for address in (ANN, "new@example.com")] == ["UNSUBSCRIBED"] * 2
 
 

@@ -33,5 +33,5 @@ def interrupted() -> None:
 def test_an_interrupt_in_a_destructor_ends_the_step(project_of: Callable[..., Project]) -> None:
     """From the start of a step to its end, whoever's code is at work."""
     resource = klaviyo(project_of(people={}).klaviyo, {})
-    with pytest.raises(DagsterExecutionInterruptedError):
-        dg.materialize([interrupted], resources={KLAVIYO: resource}, instance=dg.DagsterInstance.ephemeral())
+    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(DagsterExecutionInterruptedError):
+        dg.materialize([interrupted], resources={KLAVIYO: resource}, instance=instance)

@@ -14,7 +14,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 PICTURES = "KLAVIYO_SYNC_SCREENSHOTS"
-PATIENCE = 40
+PATIENCE = 120
 SIZE = {"width": 1600, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
 FLAGS = (
     "--headless=new",

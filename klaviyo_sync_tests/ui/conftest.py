@@ -17,6 +17,8 @@ from browsing import Ui, options
 from selenium.webdriver import Chrome
 from selenium.webdriver.chrome.service import Service
 
+from shell import free_port
+
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 400
 
@@ -61,13 +63,6 @@ def ui(programs: tuple[str, str], address: str, tmp_path_factory: pytest.TempPat
     browser, driver = programs
     with Chrome(options=options(browser, tmp_path_factory.mktemp("chromium")), service=Service(driver)) as chrome:
         yield Ui(address, chrome)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_for(process: subprocess.Popen[bytes], log: Path) -> None:

@@ -56,6 +56,8 @@ def matching(sandbox: Sandbox, filters: Collection[Condition]) -> set[int] | Non
         if condition.operator in ("equals", "any"):
             numbers = {sandbox.profiles.find(condition.field, value) for value in condition.values}
             passed = {number for number in numbers if number is not None}
+            if condition.field == "email" and sandbox.readings.email_search == "as_written":
+                passed = {number for number in passed if sandbox.profiles.attributes(number).get("email") in condition.values}
         else:
             passed = set(_by_moment(sandbox, condition))
         found = passed if found is None else found & passed
