@@ -102,7 +102,7 @@ def sent_first(klaviyo: Klaviyo, ledger: Ledger) -> tuple[Verdicts, int]:
     statuses.read(klaviyo, (as_given(channel, one.identifiers) for one in leaving for channel in one.statements))
     absent = [one for one in leaving if not all(statuses.asked(key_of(channel, one.identifiers)) for channel in one.statements)]
     statuses.read(klaviyo, ((name, one.identifiers[name]) for one in absent for name in IDENTIFIERS if name in one.identifiers))
-    mapped = [name for name in IDENTIFIERS if name in ledger.rows.column_names]
+    mapped: list[Identifier] = [name for name in IDENTIFIERS if name in ledger.rows.column_names]
     done: Verdicts = {}
     asks = []
     for person in leaving:
