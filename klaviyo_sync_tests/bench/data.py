@@ -70,7 +70,7 @@ def make_contested_table(path: Path, rows: int, share: float) -> None:
     """Writes the table with consent; so large a share of its rows is about somebody whom another row is about as well."""
     make_table(path, rows, 0.0)
     with duckdb.connect(str(path)) as connection:
-        connection.execute("SET TimeZone = 'UTC'; SET threads = 2; ALTER TABLE profiles RENAME TO plain")
+        connection.execute("SET TimeZone = 'UTC'; SET threads = 2; SET enable_progress_bar = false; ALTER TABLE profiles RENAME TO plain")
         connection.execute(CONTESTED.format(customers=rows - round(rows * share / 2)))
         connection.execute("DROP TABLE plain")
 
@@ -78,5 +78,5 @@ def make_contested_table(path: Path, rows: int, share: float) -> None:
 def make_table(path: Path, rows: int, national_share: float = 0.05) -> None:
     """Writes the table; `national_share` of the phone numbers are in national form, so that they need parsing."""
     with duckdb.connect(str(path)) as connection:
-        connection.execute("SET TimeZone = 'UTC'; SET threads = 2")
+        connection.execute("SET TimeZone = 'UTC'; SET threads = 2; SET enable_progress_bar = false")
         connection.execute(TABLE.format(rows=rows, national=round(national_share * 1000)))
