@@ -73,7 +73,11 @@ def preview(ctx: click.Context, sync: str, key: str | None, *, ask: int, example
     show(console, found, chosen, previewed)
     if examples:
         print_lines(console, previewed.examples)
-    ctx.exit(1 if found.tolerance.rejected.exceeded_by(previewed.result.rejected, previewed.result.read) else 0)
+    rejected, rows = previewed.result.rejected, previewed.result.read
+    if found.tolerance.rejected.exceeded_by(rejected, rows):
+        limit = f"tolerance.rejected ({found.tolerance.rejected})"
+        print_lines(console, [f"{rejected:,} of {rows:,} rows would be rejected, more than {limit} allows: exit status 1."], style="red")
+        ctx.exit(1)
 
 
 def newest(sync: Sync, now: datetime) -> Window:
@@ -218,7 +222,7 @@ def show_consent(console: Console, previewed: Preview) -> None:
         words = OPT_IN.get(previewed.opt_in, previewed.opt_in)
         print_lines(console, [f"Opt-in process that subscribes without a date go through: {words}."])
     if previewed.asked and previewed.result.consent:
-        print_lines(console, [f"What would become of consent, for {which(previewed)}, by what Klaviyo holds now:"])
+        print_lines(console, [f"What would become of consent by what Klaviyo holds now{of_first(previewed)}:"])
         print_table(
             console,
             ("channel", *WOULD),
@@ -230,3 +234,8 @@ def show_consent(console: Console, previewed: Preview) -> None:
 def which(previewed: Preview) -> str:
     """The profiles that Klaviyo was asked about."""
     return "them" if previewed.asked == previewed.profiles else f"the first {previewed.asked:,}"
+
+
+def of_first(previewed: Preview) -> str:
+    """Whose consent Klaviyo was asked about, unless it was everybody's."""
+    return "" if previewed.asked == previewed.profiles else f", for the first {previewed.asked:,} profiles"
