@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from klaviyo_sync.preview_window import Preview
 
 MOST_ASKED = 10_000
+RAREST = timedelta(days=20 * 366)  # the first window of the rarest frequency, every 29 February, ends within it
 OPT_IN = {"double_opt_in": "double opt-in, Klaviyo asks each person to confirm", "single_opt_in": "single opt-in"}
 
 # What would become of the statements of all rows, and the count of it; the rest is of people whom Klaviyo was not asked about.
@@ -84,7 +85,8 @@ def newest(sync: Sync, now: datetime) -> Window:
     """The newest window that has closed. Raises ConfigError when none has."""
     closed = deque(windows(sync, now), maxlen=1)
     if not closed:
-        raise ConfigError(f"{sync.name} has no closed window yet: it starts at {sync.starts_at}. Name a window with --window.")
+        first = next(windows(sync, sync.starts_at + RAREST))
+        raise ConfigError(f"{sync.name} has no closed window yet: its first, {first.key}, ends at {first.end}. Name a window with --window.")
     return closed[0]
 
 
