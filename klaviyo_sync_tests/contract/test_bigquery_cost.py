@@ -157,7 +157,7 @@ def test_check_connect(server: Server) -> None:
     assert said == [
         "credentials: connected to bigquery",
         "people: 2 columns found, and rows can be read",
-        "people: rows: 1,800, modified last at 2026-01-18 23:45:00+00:00",
+        "people: rows: 1,800, last modified at 2026-01-18 23:45:00+00:00",
         "people: changed: partitioned by day of changed",
         "people: changed: the newest window reads 0.0 MB of 0.0 MB",
     ]
