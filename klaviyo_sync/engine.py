@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from klaviyo_sync.interrupts import on_interrupt
-from klaviyo_sync.scratch import Scratch
+from klaviyo_sync.scratch import Scratch, spilling
 
 ENGINE_MEMORY = "64MB"
 FLUSH_EARLY = "SET allocator_flush_threshold = '1MB'"  # DuckDB's allocator gives back what it has freed after each task
@@ -22,9 +22,12 @@ LARGE = 4 * 2**20  # bytes: below, what is freed is used again at once, and its 
 
 @contextmanager
 def engine() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB of our own in memory, for encoding and for rivals; what does not fit is spilled into a private folder."""
+    """A DuckDB of our own in memory, for encoding and for rivals; what does not fit is spilled into a private folder.
+
+    Raises Unavailable when the disk of the temporary folder is full, whatever inside the block writes there.
+    """
     return_memory()
-    with Scratch() as folder:
+    with spilling(), Scratch() as folder:
         config = {"memory_limit": ENGINE_MEMORY, "temp_directory": str(folder), "threads": 1}
         with duckdb.connect(config=config) as connection, on_interrupt(connection.interrupt):
             connection.execute("SET TimeZone = 'UTC'; SET arrow_large_buffer_size = true; SET preserve_insertion_order = false")

@@ -27,9 +27,9 @@ class Spool:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for writer in self._writers.values():
-            writer.close()
-        self._open.close()
+        with self._open:  # the folder goes even when the disk is too full for the end of a file
+            for writer in self._writers.values():
+                writer.close()
 
     def add(self, window: int, profiles: pa.Array, rows: pa.Table) -> None:
         """Puts profiles of one window behind those that wait there."""

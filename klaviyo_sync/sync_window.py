@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from itertools import chain
 
 import duckdb
@@ -16,7 +15,7 @@ import pyarrow as pa
 from klaviyo_sync.core.clearing import clearing_fields
 from klaviyo_sync.core.column_types import ColumnType
 from klaviyo_sync.core.encoding import Encoder
-from klaviyo_sync.core.errors import HaltedError, Refused, Unavailable
+from klaviyo_sync.core.errors import HaltedError, KlaviyoSyncError, NoSuchListError, OtherImportsError, Refused, Unavailable
 from klaviyo_sync.core.packing import MAX_PROFILES, Batch, import_envelope, pack
 from klaviyo_sync.core.prepared import WINDOW
 from klaviyo_sync.core.profiles import prepare_rows
@@ -70,6 +69,37 @@ class Report:
     changes: Mapping[str, Changes] = field(default_factory=dict)
 
 
+@dataclass
+class Readiness:
+    """Asks Klaviyo, once, whether the account is ready for imports. `lists` are those of the sync, by their ids.
+
+    An `obstacle` to imports is none to opt-outs: they are sent before it is raised.
+    """
+
+    klaviyo: Klaviyo
+    sync: Sync
+    lists: Mapping[str, ListDetails] = field(default_factory=dict)
+    obstacle: KlaviyoSyncError | None = None
+    _was_asked: bool = False
+
+    def __call__(self) -> None:
+        """Returns when Klaviyo may be asked for more. Raises at once what keeps also opt-outs from going out, or where there are none."""
+        if self._was_asked:
+            return
+        try:
+            self.lists = prepare(self.klaviyo, self.sync.list_ids)
+        except (NoSuchListError, OtherImportsError, Refused) as error:
+            if self.sync.consent is None:
+                raise
+            self.obstacle = error
+        self._was_asked = True
+
+    def raise_obstacle(self) -> None:
+        """Raises what stands in the way of imports, if anything does."""
+        if self.obstacle is not None:
+            raise self.obstacle
+
+
 def sync_windows(
     sync: Sync,
     windows: Sequence[Window],
@@ -101,11 +131,7 @@ def sync_windows(
     undated, future = source.rows_outside()
     warehouse.notes += source.present_time() if future else []
     tally, survey = Tally(windows), Survey(len(windows), sync.stop_above)
-    lists: dict[str, ListDetails] = {}
-
-    @cache
-    def ready() -> None:
-        lists.update(prepare(klaviyo, sync.list_ids))
+    ready = Readiness(klaviyo, sync)
 
     with ExitStack() as open_until_done:
         connection = open_until_done.enter_context(engine())
@@ -118,7 +144,7 @@ def sync_windows(
         going = profiles(source, windows, connection, tally, files, gate=gate, lookups=lookups)
         packed = pack(going, import_envelope(sync.list_id), max_profiles=most)
         first = OptOutsFirst(klaviyo)
-        batches = opt_outs_first(once_ready(packed, ready), first, tally)
+        batches = opt_outs_first(once_ready(packed, ready), first, tally, ready)
         open_until_done.enter_context(opt_outs_all_the_same(batches, first, gate))
         for outcome in import_batches(klaviyo, batches):
             first.answered(outcome)
@@ -134,8 +160,9 @@ def sync_windows(
                 tally.add_clears(emptied)
                 files.add(clear_lines(emptied, sync))
             log(f"{len(outcome.rows):,} profiles answered for; {tally}")
+        ready.raise_obstacle()
         try:
-            gate.read_back(now, double_opt_in=opt_in(sync, lists) != "single_opt_in")
+            gate.read_back(now, double_opt_in=opt_in(sync, ready.lists) != "single_opt_in")
         except Unavailable as error:  # all of it is sent by then
             log(f"What Klaviyo shows of the consent that was sent could not be read back: {error}")
         files.publish()
@@ -150,7 +177,7 @@ def sync_windows(
         undated,
         future,
         time.monotonic() - started,
-        opt_in(sync, lists),
+        opt_in(sync, ready.lists),
         tuple(warehouse.notes),
         account,
         source.types,
@@ -206,12 +233,13 @@ def once_ready(batches: Iterator[Batch], ready: Callable[[], None]) -> Iterator[
         yield batch
 
 
-def opt_outs_first(batches: Iterator[Batch], first: OptOutsFirst, tally: Tally) -> Iterator[Batch]:
-    """The batches, each once its opt-outs were sent that need not wait for the import."""
+def opt_outs_first(batches: Iterator[Batch], first: OptOutsFirst, tally: Tally, ready: Readiness) -> Iterator[Batch]:
+    """The batches, each once its opt-outs were sent that need not wait for the import; none of them where nothing can be imported."""
     for batch in batches:
         prepared, requests = first.send(batch)
         tally.consent_requests[batch.rows[WINDOW][0].as_py()] += requests
-        yield prepared
+        if ready.obstacle is None:
+            yield prepared
 
 
 @contextmanager
@@ -219,7 +247,7 @@ def opt_outs_all_the_same(batches: Iterator[Batch], first: OptOutsFirst, gate: G
     """A context that, when the run breaks inside it, reads on and sends the opt-outs of all that is left before the error goes on."""
     try:
         yield
-    except (Refused, Unavailable):
+    except (NoSuchListError, Refused, Unavailable):
         with suppress(Refused, Unavailable):
             for _ in batches:
                 pass

@@ -63,6 +63,10 @@ class Unavailable(KlaviyoSyncError):  # noqa: N818
     """For nobody: the other side did not answer in time, or answered that it cannot now. It was retried; the next run asks again."""
 
 
+class OtherImportsError(Unavailable):
+    """Import jobs of others, which the account is still at work on, did not end in time."""
+
+
 class SlotTakenError(Unavailable):
     """Another import into the same account ran for longer than this run waits."""
 

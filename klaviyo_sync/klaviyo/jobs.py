@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from threading import Event
 
-from klaviyo_sync.core.errors import Unavailable
+from klaviyo_sync.core.errors import OtherImportsError, Unavailable
 from klaviyo_sync.core.packing import Batch
 from klaviyo_sync.core.result import Outcome, Reason
 from klaviyo_sync.klaviyo.accounts import ListDetails
@@ -143,7 +143,7 @@ def prepare(
     Raises:
         Refused: The key is not good.
         NoSuchListError: The account has no such list.
-        Unavailable: Other imports did not end in time.
+        OtherImportsError: Other imports did not end in time.
     """
     patience = patience or Patience()
     klaviyo.account()
@@ -152,7 +152,7 @@ def prepare(
     while others := unfinished(klaviyo, now() - STALE, stop):
         waited = klaviyo.clock() - began
         if waited >= patience.others:
-            raise Unavailable(
+            raise OtherImportsError(
                 f"{len(others)} other import jobs of this Klaviyo account did not end in {waited:.0f} s, {others[0]} among them. "
                 "Two imports at once could write one profile in the wrong order. Nothing is to be corrected: the next run asks again."
             )

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from klaviyo_sync.core.errors import ConfigError, SlotTakenError
-from klaviyo_sync.orchestration import dagster_slots, processes
+from klaviyo_sync.orchestration import dagster_slots, killed_runs, processes
 from klaviyo_sync.orchestration.dagster_slots import Holder
 
 SHORT_ID = 8
@@ -52,7 +52,8 @@ def import_slot(instance: dg.DagsterInstance, run_id: str, log: Callable[[str], 
     """The slot of the account is held inside the block, by this run alone.
 
     A slot whose holder has ended without giving it back is taken over: its process is gone from this machine, or Dagster says
-    that its run has ended. A run whose process is still there keeps it, even when somebody marked that run as cancelled.
+    that its run has ended. A run whose process is gone is marked as failed, so that Dagster does not show it as running for hours.
+    A run whose process is still there keeps the slot, even when somebody marked that run as cancelled.
 
     Raises:
         ConfigError: The instance cannot hold slots.
@@ -96,6 +97,8 @@ class _Slot:
         for holder in dagster_slots.holders(storage, self.key):
             if not self._has_ended(holder):
                 return holder
+            if killed_runs.is_gone(self.instance, holder):
+                killed_runs.end(self.instance, holder)
             dagster_slots.free(storage, holder)
         if not dagster_slots.take(storage, self.key, self.me):
             return next(iter(self._others()), self.me)

@@ -62,6 +62,11 @@ def sync_schedule(
         default_status=dg.DefaultScheduleStatus.STOPPED,
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+        from klaviyo_sync.orchestration.import_slot import slot_key  # noqa: PLC0415 - SQLAlchemy, for a tick and a run only
+        from klaviyo_sync.orchestration.killed_runs import end_killed_runs  # noqa: PLC0415
+
+        for run_id in end_killed_runs(context.instance, slot_key()):
+            context.log.info("Run %s was killed; it no longer holds the pool, and its windows are free.", run_id)
         return asked_for(sync, context.scheduled_execution_time, context.instance, destination)
 
     return schedule

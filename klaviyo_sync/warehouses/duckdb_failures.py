@@ -37,6 +37,7 @@ class Rule(NamedTuple):
     quoted: bool = True
 
 
+NO_ROOM = "The disk of the temporary folder (TMPDIR) is full; if this lasts, make room there."
 ASK_AGAIN = "The next run asks again; if this lasts, check the address in the query and the network."
 
 RULES = (
@@ -65,7 +66,7 @@ RULES = (
         quoted=False,
     ),
     Rule(duckdb.IOException, "[Pp]ermission denied|Access is denied", Refused, "Let the user that runs Dagster read the file."),
-    Rule(duckdb.IOException, "No space left", Refused, "Make room on the disk of the temporary folder (TMPDIR)."),
+    Rule(duckdb.Error, "No space left|max_temp_directory_size", Unavailable, NO_ROOM, quoted=False),
     Rule(
         duckdb.IOException,
         "[Cc]onnection|[Tt]imed? ?out|resolve host|Input/output error|Stale file|temporarily unavailable",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from run_place import RunPlace
 
-from klaviyo_sync.core.errors import Refused, Unavailable
+from klaviyo_sync.core.errors import NoSuchListError, Refused, Unavailable
 from klaviyo_sync.sandbox import Sandbox, serve
 from klaviyo_sync.sandbox.answers import Answer
 
@@ -146,6 +146,25 @@ def test_no_import_at_all(place: Place, most: int) -> None:
         people = (f"known{number}@shop.example", f"new{number}@shop.example", f"+49151100000{number:02}", f"moved{number}@shop.example")
         assert [place.status(one) for one in people] == ["UNSUBSCRIBED"] * 4
         assert place.status(f"joins{number}@shop.example") == "NEVER_SUBSCRIBED"
+
+
+@pytest.mark.parametrize("fault", ["deleted", "hidden"])
+def test_a_list_that_is_not_there_keeps_no_opt_out_back(place: Place, fault: str) -> None:
+    """When a list was deleted, or the key may not read lists, nothing is imported, and all opt-outs are sent before the run says so."""
+    place.has(external_id="K", email="known@shop.example")
+    place.has(external_id="M", email="old@shop.example")
+    place.add("K", "known@shop.example", None, OUT)
+    place.add("M", "moved@shop.example", None, OUT)
+    place.add("N", "new@shop.example", None, OUT)
+    place.add("S", "joins@shop.example", None, "'Subscribe', NULL, NULL")
+    place.write("INSERT INTO members (email, mail) VALUES ('behind@shop.example' || chr(8203), 'Unsubscribed')")  # its row stays behind
+    if fault == "hidden":
+        place.box.faults.add("403", endpoint="get_list", times=0)
+    with pytest.raises(Refused if fault == "hidden" else NoSuchListError):
+        place.report(KEY, list="VRgFBd" if fault == "hidden" else "Gone00")
+    assert not place.box.requests[IMPORT, 202]
+    assert {place.status(f"{name}@shop.example") for name in ("known", "moved", "new", "behind")} == {"UNSUBSCRIBED"}
+    assert place.status("joins@shop.example") == "NEVER_SUBSCRIBED"
 
 
 def test_a_run_that_breaks_half_way_can_be_run_again(place: Place) -> None:

@@ -18,8 +18,10 @@ from slot_worker import idle
 
 from klaviyo_sync.core.errors import ConfigError, SlotTakenError
 from klaviyo_sync.orchestration import processes
+from klaviyo_sync.orchestration.assets import POOL
 from klaviyo_sync.orchestration.dagster_slots import Holder, free, holders, take
 from klaviyo_sync.orchestration.import_slot import Patience, import_slot, slot_key
+from klaviyo_sync.orchestration.killed_runs import end_killed_runs
 
 WORKER = Path(__file__).with_name("slot_worker.py")
 AT_ONCE = Patience(look=0.01, tell=1000.0, whole=0.0)
@@ -61,9 +63,9 @@ def workers(home: Path, count: int, rounds: int) -> Iterator[list[subprocess.Pop
             worker.communicate()
 
 
-def holds(instance: dg.DagsterInstance, process: processes.Process) -> Holder:
+def holds(instance: dg.DagsterInstance, process: processes.Process, status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED) -> Holder:
     """A run, started as far as Dagster knows, whose slot was taken by this process and never given back."""
-    run = instance.create_run_for_job(idle, status=dg.DagsterRunStatus.STARTED)
+    run = instance.create_run_for_job(idle, status=status)
     holder = Holder(run.run_id, process.written("token"))
     assert take(instance.event_log_storage, slot_key(), holder)
     return holder
@@ -95,6 +97,37 @@ def test_a_killed_process_loses_the_slot(home: Path, instance: dg.DagsterInstanc
         worker.send_signal(signal.SIGKILL)
         worker.wait()
         claim(instance)
+        run = instance.get_run_by_id(run_id)
+        assert run
+        assert run.status == dg.DagsterRunStatus.FAILURE
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE), (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)],
+)
+def test_a_run_whose_process_is_gone_ends(instance: dg.DagsterInstance, before: dg.DagsterRunStatus, after: dg.DagsterRunStatus) -> None:
+    """A tick ends it, and gives back the slot and its place in the pool, which Dagster would hold for hours."""
+    storage = instance.event_log_storage
+    holder = holds(instance, processes.own()._replace(started="0"), before)
+    storage.set_concurrency_slots(POOL, 1)
+    assert storage.claim_concurrency_slot(POOL, holder.run_id, "step").is_claimed
+    assert end_killed_runs(instance, slot_key()) == [holder.run_id]
+    run = instance.get_run_by_id(holder.run_id)
+    assert run
+    assert run.status == after
+    assert holders(storage, slot_key()) == holders(storage, POOL) == []
+
+
+def test_a_tick_leaves_other_runs_alone(instance: dg.DagsterInstance) -> None:
+    """Neither a run whose process is there, nor one of another machine, is ended."""
+    for process in (processes.own(), FAR):
+        holder = holds(instance, process)
+        assert end_killed_runs(instance, slot_key()) == []
+        run = instance.get_run_by_id(holder.run_id)
+        assert run
+        assert not run.is_finished
+        free(instance.event_log_storage, holder)
 
 
 def test_a_process_that_still_runs_keeps_the_slot(home: Path, instance: dg.DagsterInstance) -> None:
