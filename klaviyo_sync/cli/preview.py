@@ -208,6 +208,7 @@ def clearing(previewed: Preview) -> dict[str, int | str]:
 def show_consent(console: Console, previewed: Preview) -> None:
     """Prints what the rows state about consent, and what would become of it."""
     if previewed.stated:
+        print_lines(console, ["Statements of consent that count; rejected and outweighed ones are left out:"])
         print_table(
             console,
             ("consent", "stated", "rows"),
