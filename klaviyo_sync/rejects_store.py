@@ -42,7 +42,9 @@ NO_RIGHTS = frozenset(
     )
 )
 WRONG_PLACE = frozenset(("NoSuchBucket", "ParamValidationError", "ResourceNotFoundError", "NoRegionError", "InvalidEndpointError"))
-WRONG_LOCAL = frozenset((errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP))
+WRONG_LOCAL = frozenset(
+    (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
+)
 
 
 class Store:

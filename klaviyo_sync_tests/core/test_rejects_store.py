@@ -89,6 +89,13 @@ def test_a_probe_leaves_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / "rejects").iterdir()) == []
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no folder in which nobody can make one")
+def test_a_missing_folder_is_no_bucket() -> None:
+    """Of a folder that nobody can make the message speaks of folders and rights, not of buckets."""
+    with pytest.raises(ConfigError, match=r"Nothing was read or sent\. Name another folder"):
+        Store("/proc/rejects").probe()
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     """A file in the place of the folder is the configuration's fault, for a run and for check --connect."""
     (tmp_path / "rejects").write_text("a file", encoding="utf-8")
