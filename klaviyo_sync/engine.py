@@ -17,7 +17,7 @@ from klaviyo_sync.scratch import Scratch, spilling
 ENGINE_MEMORY = "64MB"
 FLUSH_EARLY = "SET allocator_flush_threshold = '1MB'"  # DuckDB's allocator gives back what it has freed after each task
 M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3  # of glibc's malloc.h
-LARGE = 256 * 2**10  # bytes
+LARGE = 4 * 2**20  # bytes: below, what is freed is used again at once, and its pages need not be made anew
 
 
 @contextmanager

@@ -121,7 +121,7 @@ def ask_dataset(name: str, sync: Sync, now: datetime, warehouse: Warehouse, loca
             next(iter(warehouse.batches(newest)), None)
             yield Finding(name, sync.name, good=True, said=f"{len(sync.columns())} columns found, and rows can be read")
             rows, newest_change = extent(source)
-            yield Finding(name, f"{sync.name}: rows", good=True, said=f"{rows:,}, modified last at {newest_change}" if rows else "none yet")
+            yield Finding(name, f"{sync.name}: rows", good=True, said=f"{rows:,}, last modified at {newest_change}" if rows else "none yet")
             if rows and len(sync.identifiers) > 1:
                 yield ask_placeholders(name, source, rows)
             yield from (Finding(name, f"{sync.name}: {sync.modified_at.column}", good=True, said=said) for said in costs(source, newest))

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from klaviyo_sync.preview_window import Preview
 
 MOST_ASKED = 10_000
+RAREST = timedelta(days=20 * 366)  # the first window of the rarest frequency, every 29 February, ends within it
 OPT_IN = {"double_opt_in": "double opt-in, Klaviyo asks each person to confirm", "single_opt_in": "single opt-in"}
 
 # What would become of the statements of all rows, and the count of it; the rest is of people whom Klaviyo was not asked about.
@@ -73,14 +74,19 @@ def preview(ctx: click.Context, sync: str, key: str | None, *, ask: int, example
     show(console, found, chosen, previewed)
     if examples:
         print_lines(console, previewed.examples)
-    ctx.exit(1 if found.tolerance.rejected.exceeded_by(previewed.result.rejected, previewed.result.read) else 0)
+    rejected, rows = previewed.result.rejected, previewed.result.read
+    if found.tolerance.rejected.exceeded_by(rejected, rows):
+        limit = f"tolerance.rejected ({found.tolerance.rejected})"
+        print_lines(console, [f"{rejected:,} of {rows:,} rows would be rejected, more than {limit} allows: exit status 1."], style="red")
+        ctx.exit(1)
 
 
 def newest(sync: Sync, now: datetime) -> Window:
     """The newest window that has closed. Raises ConfigError when none has."""
     closed = deque(windows(sync, now), maxlen=1)
     if not closed:
-        raise ConfigError(f"{sync.name} has no closed window yet: it starts at {sync.starts_at}. Name a window with --window.")
+        first = next(windows(sync, sync.starts_at + RAREST))
+        raise ConfigError(f"{sync.name} has no closed window yet: its first, {first.key}, ends at {first.end}. Name a window with --window.")
     return closed[0]
 
 
@@ -218,7 +224,7 @@ def show_consent(console: Console, previewed: Preview) -> None:
         words = OPT_IN.get(previewed.opt_in, previewed.opt_in)
         print_lines(console, [f"Opt-in process that subscribes without a date go through: {words}."])
     if previewed.asked and previewed.result.consent:
-        print_lines(console, [f"What would become of consent, for {which(previewed)}, by what Klaviyo holds now:"])
+        print_lines(console, [f"What would become of consent by what Klaviyo holds now{of_first(previewed)}:"])
         print_table(
             console,
             ("channel", *WOULD),
@@ -230,3 +236,8 @@ def show_consent(console: Console, previewed: Preview) -> None:
 def which(previewed: Preview) -> str:
     """The profiles that Klaviyo was asked about."""
     return "them" if previewed.asked == previewed.profiles else f"the first {previewed.asked:,}"
+
+
+def of_first(previewed: Preview) -> str:
+    """Whose consent Klaviyo was asked about, unless it was everybody's."""
+    return "" if previewed.asked == previewed.profiles else f", for the first {previewed.asked:,} profiles"

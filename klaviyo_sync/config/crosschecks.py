@@ -134,7 +134,7 @@ def consent_notes(sync: Sync, consent: Consent) -> Iterator[str]:
         if field.date_column is not None and not sync.consent_zone(field)[1]:
             yield (
                 f"{sync.name}: {channel}: dates in {field.date_column} without a zone may be up to 14 hours off and give way to opt-outs: "
-                "name their timezone under timestamp, if only UTC"
+                "name their timezone under timestamp, even if it is UTC"
             )
 
 

@@ -14,6 +14,8 @@ from klaviyo_sync.core.faults import FAULT
 from klaviyo_sync.core.nearest import did_you_mean
 from klaviyo_sync.core.notation import OWNER, TAG_NAME, TAG_VALUE
 
+WHOLE_NUMBER = "a whole number, without quotes, separators or a unit"
+
 PATTERNS: dict[str, str] = {
     OWNER: "an e-mail address, or team: and a team's name",
     TAG_NAME: "a tag's name: letters, digits, underscores, dashes and dots, at most 63, optionally after a prefix and a slash",
@@ -63,6 +65,10 @@ MESSAGES: dict[str, Callable[[ErrorDetails], str]] = {
     "dict_type": expecting("a mapping of keys to values"),
     "model_type": expecting("a mapping of keys to values"),
     "tuple_type": expecting("a list"),
+    "int_parsing": expecting(WHOLE_NUMBER),
+    "int_type": expecting(WHOLE_NUMBER),
+    "int_from_float": expecting(WHOLE_NUMBER),
+    "greater_than_equal": lambda error: f"found {shown(error['input'])}, expected at least {error.get('ctx', {}).get('ge')}",
 }
 
 

@@ -114,15 +114,18 @@ class ConsentOutcome:
 
 
 def sent_statements(outcome: ConsentOutcome) -> pa.Table:
-    """The rows of which a statement was sent, with their identifiers, stating what was sent alone."""
+    """The rows of which a statement was sent, with their identifiers, stating what was sent alone: without dates that were not sent."""
     sent = outcome.fates == CONSENT_FATES.index("sent")
     rows = outcome.rows.select([name for name in outcome.rows.column_names if name in KEPT])
     for position, channel in enumerate(outcome.channels):
         stated = outcome.rows[stated_column(channel)].combine_chunks()
         places = pc.if_else(pa.array(sent[:, position]), stated.indices, pa.scalar(None, pa.int8()))
         rows = rows.append_column(stated_column(channel), pa.DictionaryArray.from_arrays(places, stated.dictionary))
-        for name in (dated_column(channel), zoneless_column(channel)):
-            rows = rows.append_column(name, outcome.rows[name])
+        undated = np.zeros(len(rows), bool)
+        undated[[row for row, other in outcome.undated if other == channel]] = True
+        dates = outcome.rows[dated_column(channel)].combine_chunks()
+        rows = rows.append_column(dated_column(channel), pc.if_else(pa.array(undated), pa.scalar(None, dates.type), dates))
+        rows = rows.append_column(zoneless_column(channel), outcome.rows[zoneless_column(channel)])
     return rows.filter(pa.array(sent.any(axis=1)))
 
 

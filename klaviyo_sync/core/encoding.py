@@ -26,8 +26,8 @@ from klaviyo_sync.core.packing import text_offsets
 # How a cell is written: quoted and escaped, quoted only, or as it is because it is JSON already.
 Writing = Literal["escape", "quote", "raw"]
 
-PIECE_ROWS = 2_048
-"""Rows whose texts are in one buffer: one of DuckDB's vectors, about a megabyte, let go of as soon as they are sent."""
+PIECE_ROWS = 6_144
+"""Rows whose texts are in one buffer: a few of DuckDB's vectors, about three megabytes. Whole batches wait on disk."""
 
 
 class Member(NamedTuple):

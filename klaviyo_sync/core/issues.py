@@ -50,6 +50,12 @@ CODES: dict[str, Code] = {
             "invalid_phone", "cell", "Not a phone number that exists in its country's numbering plan.", "Correct the number or its country."
         ),
         Code(
+            "ambiguous_phone",
+            "cell",
+            "A phone number that exists with and without its first digits read as the calling code: it may be somebody else's.",
+            "Write it with a + in front of the calling code, or with the 0 that is dialled inside its country.",
+        ),
+        Code(
             "phone_without_country",
             "cell",
             "A national phone number whose country is not known.",

@@ -72,7 +72,7 @@ def tell_sync(console: Console, sync: Sync, stored: Mapping[str, Stored]) -> Res
     for (column, code), count in islice(total.issues.most_common(), REASONS):
         console.print(f"  {count:>6,}  {column or 'profile'}: {code}. {ALL_CODES[code].message}", markup=False, soft_wrap=True)
     if len(total.issues) > REASONS:
-        console.print(f"          and {len(total.issues) - REASONS} more reasons", markup=False)
+        console.print(f"          and {counted(len(total.issues) - REASONS, 'more reason')}", markup=False)
     files = [one.rejects_file for one in stored.values() if one.rejects_file]
     if files:
         others = f" and {counted(len(files) - 1, 'more file')}" if files[1:] else ""

@@ -24,6 +24,7 @@ from klaviyo_sync.orchestration.partitions import MOST_WINDOWS_PER_RUN, partitio
 from klaviyo_sync.orchestration.resources import KLAVIYO, OpenKlaviyo, OpenWarehouse, warehouse_name
 from klaviyo_sync.orchestration.stops import LET_THROUGH
 from klaviyo_sync.orchestration.stored import Stored, latest, metadata, newest
+from klaviyo_sync.orchestration.verdicts import counted
 
 if TYPE_CHECKING:  # pandas, pyarrow and duckdb, for a run only
     from klaviyo_sync.rejects import Rejects
@@ -125,7 +126,7 @@ def acknowledging(
 ) -> Generator[Event, None, dg.Failure | None]:
     """Yields an observation of each window that was imported, and its checks; comes back with the failure of the rest."""
     stored = latest(context.instance, asset_key(sync), [window.key for window in windows])
-    context.log.info("Acknowledging %d windows of sync %s; nothing is imported.", len(stored), sync.name)
+    context.log.info("Acknowledging %s of sync %s; nothing is imported.", counted(len(stored), "window"), sync.name)
     yield from acknowledgments.observations(sync, list(stored.values()), context.run.tags, context.run.run_id, now)
     yield from evaluations.of_windows(sync, stored.values(), names)
     without = [window.key for window in windows if window.key not in stored]

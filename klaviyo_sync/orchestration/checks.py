@@ -139,7 +139,7 @@ def delivery(sync: Sync, result: Result) -> Verdict:
 
 
 def accounting(_sync: Sync, result: Result) -> Verdict:
-    """Whether every row is accounted for (read = imported + superseded + rejected + refused + failed + unknown), statement and clear."""
+    """Whether all rows (read = imported + superseded + rejected + refused + failed + unknown), statements and clears are accounted for."""
     parts = ("imported", "superseded", "rejected", "refused", "failed", "unknown")
     sums = " + ".join(f"{getattr(result, part):,} {part}" for part in parts)
     rows = f"{result.read:,} read {'=' if result.read == result.accounted else '≠'} {sums}"
@@ -200,7 +200,7 @@ def red_words(overview: Overview) -> list[str]:
     """The windows of which checks are errors, the first of them by name with these checks, what to do, and how many are acknowledged."""
     red = [f"{window} ({', '.join(checks)})" for window, checks in overview.red.items()]
     more = f"; and {len(red) - MOST_STOPPED} more" if len(red) > MOST_STOPPED else ""
-    advice = "mend the cause and run them again, or acknowledge them"
+    advice = "correct the cause and run red windows again, or acknowledge them"
     said = [f"{counted(len(red), 'window')} red: {'; '.join(red[:MOST_STOPPED])}{more}: {advice}"] if red else []
     return [*said, f"{counted(overview.acknowledged, 'red window')} acknowledged"] if overview.acknowledged else said
 

@@ -22,8 +22,8 @@ SAFE = "These windows stay missing; running them again is safe: it never overwri
 
 LET_IT_THROUGH = (
     "Look at the dataset; klaviyo-sync preview shows what it would do. If it is the truth, materialize the windows with the "
-    "config let_through: true (Shift-click Materialize in the UI), or raise stop_above. If it is not, correct the data: each tick of the "
-    "schedule tries these windows again, one by one and after all others."
+    "config let_through: true (Shift-click Materialize in the UI and choose the partition there), or raise stop_above. If it is not, "
+    "correct the data: each tick of the schedule tries these windows again, one by one and after all others."
 )
 
 ASKED_AGAIN = "the schedule's next tick asks for these windows again; where no schedule is on, materialize them again."
@@ -82,8 +82,8 @@ def why(key: str, stop: Stop, now: datetime, *, alone: bool) -> str:
     kept = "nothing was sent" if stop.waiting and not stop.sent else "everything but opt-outs was held back"
     if any(reason.limit == "clears" for reason in stop.reasons):
         kept = "no field was cleared"
-    parts = [stop.text, kept, *opt_out_words(stop.waiting, stop.sent, stop.since, now)]
-    return f"{'' if alone else f'{key}: '}{', '.join(parts)}"
+    parts = [kept, *opt_out_words(stop.waiting, stop.sent, stop.since, now)]
+    return f"{'' if alone else f'{key}: '}{stop.text} ({', '.join(parts)})"
 
 
 def opt_out_words(waiting: int, sent: int, since: datetime, now: datetime) -> Iterator[str]:

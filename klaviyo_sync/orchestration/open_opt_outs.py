@@ -113,7 +113,7 @@ def words_of(opened: Sequence[Open]) -> list[str]:
     if leaving := [one for one in opened if one.opt_outs]:
         total = counted(sum(one.opt_outs for one in leaving), "opt-out")
         advice = "unsubscribe these people in Klaviyo by hand, correct their rows, then run these windows again"
-        said.append(f"{total} not carried out by Klaviyo, in {named(one.window for one in leaving)}: {advice}")
+        said.append(f"{total} not sent, or not carried out by Klaviyo, in {named(one.window for one in leaving)}: {advice}")
     if unknown := [one for one in opened if one.words]:
         total = counted(sum(one.words for one in unknown), "unknown word")
         advice = "correct them or add them under words, then run these windows again, or acknowledge them"

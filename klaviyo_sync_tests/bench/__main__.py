@@ -15,11 +15,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.data import make_table
+from bench.data import make_contested_table, make_table
 
 SMALL = 100_000
 SHARES = (0.0, 0.05, 0.3, 1.0)
 FEW_NATIONAL = 0.05
+CONTESTED = (0.0, 0.2)
 KLAVIYO_CEILING = 21_500  # profiles of this size a second: 150 requests a minute of 5 MB
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
@@ -96,6 +97,26 @@ def whole_processes(folder: Path, rows: int) -> None:
     console.print(shown)
 
 
+def contested(folder: Path, rows: int) -> None:
+    """Rows that share their person with another row: compared, with their statements, and sent, with and without asking about numbers."""
+    ways = {
+        "prepared, with consent": ("preparing", "stating"),
+        "sent, numbers unasked": ("sending", "unasked"),
+        "sent, every number asked about": ("sending", "asking"),
+    }
+    shown = table("Contested rows, whole process", "way", "contested", "rows", "seconds", "x none contested", "peak MB")
+    none: dict[str, float] = {}
+    for share in CONTESTED:
+        path = folder / f"contested_{share}.duckdb"
+        make_contested_table(path, rows, share)
+        for name, (module, way) in ways.items():
+            found = measured(module, way, path, rows)
+            slower = found["seconds"] / none.setdefault(name, found["seconds"])
+            shown.add_row(name, f"{share:.0%}", f"{rows:,}", f"{found['seconds']:.1f}", f"{slower:.2f}", f"{found['peak_mb']:.0f}")
+        path.unlink()
+    console.print(shown)
+
+
 def from_bigquery(folder: Path, rows: int) -> None:
     """The same table out of a local BigQuery, beside DuckDB's file; the server takes its share of the machine, so CPU time counts."""
     shown = table(
@@ -160,6 +181,7 @@ def main() -> None:
         preparing(Path(name), rows)
         memory(Path(name), rows)
         whole_processes(Path(name), rows)
+        contested(Path(name), rows)
         from_bigquery(Path(name), rows)
         from_snowflake(Path(name), rows)
         sending(Path(name), rows)

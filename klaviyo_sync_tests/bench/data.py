@@ -55,8 +55,28 @@ SYNC = {
 }  # fmt: skip
 
 
+CONTESTED = """
+CREATE TABLE profiles AS
+SELECT * REPLACE ('cust_' || customer AS external_id, 'user' || customer || '@mail.example.com' AS email,
+                  '+49151' || lpad((10000000 + customer)::VARCHAR, 8, '0') AS phone, 'DE' AS country),
+       ['Subscribe', 'Unsubscribe', NULL][1 + i % 3] AS email_consent, modified_at AS email_consent_at
+FROM (SELECT *, row_number() OVER () - 1 AS i, i % {customers} AS customer FROM plain)
+"""
+
+CONSENT = {"consent": {"email_marketing": {"column": "email_consent", "timestamp": "email_consent_at"}}}
+
+
+def make_contested_table(path: Path, rows: int, share: float) -> None:
+    """Writes the table with consent; so large a share of its rows is about somebody whom another row is about as well."""
+    make_table(path, rows, 0.0)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("SET TimeZone = 'UTC'; SET threads = 2; SET enable_progress_bar = false; ALTER TABLE profiles RENAME TO plain")
+        connection.execute(CONTESTED.format(customers=rows - round(rows * share / 2)))
+        connection.execute("DROP TABLE plain")
+
+
 def make_table(path: Path, rows: int, national_share: float = 0.05) -> None:
     """Writes the table; `national_share` of the phone numbers are in national form, so that they need parsing."""
     with duckdb.connect(str(path)) as connection:
-        connection.execute("SET TimeZone = 'UTC'; SET threads = 2")
+        connection.execute("SET TimeZone = 'UTC'; SET threads = 2; SET enable_progress_bar = false")
         connection.execute(TABLE.format(rows=rows, national=round(national_share * 1000)))

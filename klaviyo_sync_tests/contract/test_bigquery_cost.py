@@ -75,13 +75,13 @@ def test_an_estimate_runs_nothing(server: Server) -> None:
 
 
 def test_what_a_run_reads(server: Server) -> None:
-    """The estimate of a run is that of all its queries: its rows, who may supersede them up to now, and rows outside of windows."""
+    """The estimate of a run is that of all its queries: its rows, who may supersede them up to the last row, and rows outside of windows."""
     window = Window("2026-01-17", NOW - timedelta(days=2), NOW - timedelta(days=1))
     with opened(server) as warehouse:
         source = open_source(PEOPLE, warehouse, NOW)
         asked = server.state.asked["jobs.getQueryResults"]
-        # The window touches two days, as do the rows after it; each is read once.
-        assert source.estimate([window]) == 3 * 100 * 8 + (2 + 2) * DAY_BYTES
+        # The window touches two days, the rows after it four, those ahead of now included; each is read once.
+        assert source.estimate([window]) == 3 * 100 * 8 + (2 + 4) * DAY_BYTES
         assert server.state.asked["jobs.getQueryResults"] == asked
 
 
@@ -157,7 +157,7 @@ def test_check_connect(server: Server) -> None:
     assert said == [
         "credentials: connected to bigquery",
         "people: 2 columns found, and rows can be read",
-        "people: rows: 1,800, modified last at 2026-01-18 23:45:00+00:00",
+        "people: rows: 1,800, last modified at 2026-01-18 23:45:00+00:00",
         "people: changed: partitioned by day of changed",
         "people: changed: the newest window reads 0.0 MB of 0.0 MB",
     ]

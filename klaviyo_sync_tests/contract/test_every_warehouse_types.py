@@ -64,7 +64,7 @@ def test_every_type(place: Place, people: str, cells: dict[str, str], expected: 
 def test_rows_of_every_size_in_one_window(place: Place, people: str) -> None:
     """Numbers small and large come through one after the other, however a warehouse packs them."""
     numbers = [str(10**exponent) for exponent in range(19)]
-    rows = [(f"{position:02}", CHANGED, number, f"{position}.25") for position, number in enumerate(numbers)]
+    rows = [(f"c{position:02}", CHANGED, number, f"{position}.25") for position, number in enumerate(numbers)]
     dataset = make_table(place, people, {"id": "text", "changed": "instant", "n": "integer", "d": "decimal"}, rows)
     found = sent(place, sync_of(dataset, properties={"N": "n", "D": "d"}), KEY)
     assert [one["properties"] for one in found] == [{"N": int(number), "D": position + 0.25} for position, number in enumerate(numbers)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pytest
@@ -123,6 +124,16 @@ def test_confirmations_are_not_waited_for(said: tuple[str, Any], double_opt_in: 
     """Nobody waits for a person to confirm a double opt-in; subscribes that need none are waited for."""
     found, _, slept = seen(Slow([profile(ADA)], deaf=True), [{"email": ADA, MAIL: said}], double_opt_in=double_opt_in)
     assert (counted(found), slept > 0) == ({MAIL: (0, 0)}, waits)
+
+
+def test_a_date_that_was_not_sent_is_not_waited_for() -> None:
+    """A dated subscribe that went out without its date, beside an undated one, needs the person's confirmation as well."""
+    given = outcome([{"email": ADA, "phone_number": PHONE, MAIL: IN, TEXTS: IN_MAY}]).rows
+    fates = np.full((1, 2), CONSENT_FATES.index("sent"), np.uint8)
+    sent = sent_statements(ConsentOutcome(given, stated_channels(given), fates, undated=frozenset({(0, TEXTS)})))
+    with serving(Slow([profile(ADA, PHONE)], deaf=True)) as server, quick(server.url) as (klaviyo, passing):
+        list(read_back(klaviyo, [sent], SINCE, double_opt_in=True))
+    assert passing.slept == 0
 
 
 def test_the_patience_of_a_run_is_one() -> None:

@@ -202,6 +202,7 @@ def test_preview_counts_and_sends_nothing(folder: Path) -> None:
     result = run("preview", "members", "--window", "2026-01-01", "--examples", "--ask", "0")
     counted = [line.split() for line in result.stdout.splitlines()]
     assert result.exit_code == 1
+    assert "1 of 3 rows would be rejected, more than tolerance.rejected (1%) allows" in result.stdout
     for line in (
         ["read", "3"],
         ["would", "be", "sent", "1"],

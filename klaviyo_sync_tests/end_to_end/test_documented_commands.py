@@ -26,6 +26,8 @@ MATERIALIZE = (
     "dagster asset materialize --select 'key:\"klaviyo/loyalty_members\"' --partition 2026-01-31-06:00 -m klaviyo_sync.definitions"
 )
 
+LET_THROUGH = MATERIALIZE + """ --config-json '{"ops": {"klaviyo__loyalty_members": {"config": {"let_through": true}}}}'"""
+
 # Typed in the folder that README's own YAML makes, and what they then print.
 IN_OWN_FOLDER = {
     "klaviyo-sync schema --write schemas": "schemas/sync.schema.json",
@@ -33,6 +35,7 @@ IN_OWN_FOLDER = {
     "klaviyo-sync check --connect": "answers are good",
     "klaviyo-sync preview loyalty_members --window 2026-01-31-06:00": "Klaviyo at http://127.0.0.1:",
     MATERIALIZE: "RUN_SUCCESS",
+    LET_THROUGH: "RUN_SUCCESS",
     "dagster instance concurrency set klaviyo 1": "Set concurrency limit for klaviyo to 1.",
 }
 # Typed in a copy of the project.

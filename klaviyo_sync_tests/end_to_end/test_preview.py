@@ -138,7 +138,7 @@ def test_without_a_window_it_is_the_newest_that_has_closed() -> None:
     sync = Path("syncs/members.yaml")
     sync.write_text(sync.read_text(encoding="utf-8").replace("start: 2026-01-01", "start: 2190-01-01"), encoding="utf-8")
     result = newest()
-    assert (result.exit_code, "members has no closed window yet" in result.stderr) == (1, True), result.output
+    assert (result.exit_code, "its first, 2190-01-01, ends at 2190-01-02" in result.stderr) == (1, True), result.output
 
 
 def newest() -> Result:

@@ -7,6 +7,7 @@ the others are parsed, once per distinct number and country. Both ways give the 
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import NamedTuple
 
@@ -17,10 +18,11 @@ from phonenumbers import PhoneMetadata, PhoneNumberDesc
 from klaviyo_sync.core.cleaning.cells import Cleaned, Flag, has_hidden_characters, trimmed
 from klaviyo_sync.core.cleaning.countries import country_code
 from klaviyo_sync.core.cleaning.texts import bare_identifiers
-from klaviyo_sync.core.frames import by_distinct, keep_where, replaced
+from klaviyo_sync.core.frames import by_distinct, keep_where
 from klaviyo_sync.core.kernels import pc
 
 PUNCTUATION = r"[\s().\-/\x{00a0}\x{2010}-\x{2015}]"
+PUNCTUATION_SIGNS = r"[\s().\-/\u00a0\u2010-\u2015]"
 DIGITS = r"^[0-9]{4,15}$"
 LONGEST_CALLING_CODE = 3
 
@@ -90,6 +92,14 @@ def parsed(number: str, country: str | None) -> str | None:
     return phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164) if phonenumbers.is_valid_number(found) else None
 
 
+def international(number: str, country: str) -> str | None:
+    """The number in E.164 form, read as if only its + were missing, where it begins like its country's calling code and is valid so."""
+    digits = re.sub(PUNCTUATION_SIGNS, "", number)
+    if not digits.isdecimal() or not digits.startswith(str(phonenumbers.country_code_for_region(country))):
+        return None
+    return parsed(f"+{digits}", None)
+
+
 class Home(NamedTuple):
     """How a country writes its national numbers: its calling code, what is dialled before them, patterns for both, and their lengths."""
 
@@ -152,8 +162,11 @@ def clean_phone(texts: pa.Array, countries: pa.Array | None, default_country: st
     unknown = pc.and_(places.is_valid(), homes.is_null())
     bare = pc.replace_substring_regex(spelled, PUNCTUATION, "")
     found = pc.coalesce(keep_where(valid_e164(bare), bare), national_e164(bare, homes))
-    found = replaced(found, found.is_null(), lambda _: parse_all(spelled.filter(found.is_null()), homes.filter(found.is_null())))
-    lost = pc.and_(found.is_null(), spelled.is_valid())
+    left = found.is_null()
+    read, ambiguous = parse_all(spelled.filter(left), homes.filter(left))
+    found = pc.replace_with_mask(found, left, read)
+    ambiguous = pc.replace_with_mask(pc.and_(left, pc.invert(left)), left, ambiguous)
+    lost = pc.and_not(pc.and_(found.is_null(), spelled.is_valid()), ambiguous)
     national = pc.and_(lost, pc.and_(homes.is_null(), pc.invert(pc.starts_with(spelled, "+"))))
     nowhere = pc.and_(unsettled, pc.is_null(unsettled))
     return Cleaned(
@@ -162,6 +175,7 @@ def clean_phone(texts: pa.Array, countries: pa.Array | None, default_country: st
         (
             *flags,
             Flag("invalid_phone", pc.replace_with_mask(nowhere, unsettled, pc.and_not(lost, national))),
+            Flag("ambiguous_phone", pc.replace_with_mask(nowhere, unsettled, ambiguous)),
             Flag("phone_without_country", pc.replace_with_mask(nowhere, unsettled, pc.and_not(national, unknown))),
             Flag("unknown_country", pc.replace_with_mask(nowhere, unsettled, pc.and_(national, unknown))),
         ),
@@ -177,11 +191,18 @@ def home_regions(countries: pa.Array, default_country: str | None) -> pa.Array:
     return pc.if_else(countries.is_null(), pa.scalar(default_country, pa.string()), known)
 
 
-def parse_all(numbers: pa.Array, homes: pa.Array) -> pa.Array:
-    """Each number in E.164 form or NULL; each distinct number and country is parsed once."""
-    known: dict[tuple[str, str | None], str | None] = {}
+def parse_all(numbers: pa.Array, homes: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Each number in E.164 form or NULL, and which ones are NULL since they are valid with and without their calling code in front.
+
+    Each distinct number and country is parsed once.
+    """
+    known: dict[tuple[str, str | None], tuple[str | None, bool]] = {}
     pairs = list(zip(numbers.to_pylist(), homes.to_pylist(), strict=True))
     for pair in pairs:
         if pair not in known:
-            known[pair] = parsed(*pair)
-    return pa.array([known[pair] for pair in pairs], pa.string())
+            number, country = pair
+            national = parsed(number, country)
+            ambiguous = country is not None and national is not None and international(number, country) not in (None, national)
+            known[pair] = (None, True) if ambiguous else (national, False)
+    read = [known[pair] for pair in pairs]
+    return pa.array([number for number, _ in read], pa.string()), pa.array([ambiguous for _, ambiguous in read], pa.bool_())
