@@ -86,7 +86,9 @@ def newest(sync: Sync, now: datetime) -> Window:
     closed = deque(windows(sync, now), maxlen=1)
     if not closed:
         first = next(windows(sync, sync.starts_at + RAREST))
-        raise ConfigError(f"{sync.name} has no closed window yet: its first, {first.key}, ends at {first.end}. Name a window with --window.")
+        raise ConfigError(
+            f"{sync.name} has no closed window yet: its first, {first.key}, ends at {first.end}. Name a window with --window."
+        )
     return closed[0]
 
 

@@ -75,7 +75,7 @@ def test_an_estimate_runs_nothing(server: Server) -> None:
 
 
 def test_what_a_run_reads(server: Server) -> None:
-    """The estimate of a run is that of all its queries: its rows, who may supersede them up to the last row, and rows outside of windows."""
+    """The estimate of a run is that of all its queries: its rows, who may supersede them up to the last row, and rows outside windows."""
     window = Window("2026-01-17", NOW - timedelta(days=2), NOW - timedelta(days=1))
     with opened(server) as warehouse:
         source = open_source(PEOPLE, warehouse, NOW)
