@@ -11,7 +11,7 @@ from klaviyo_sync.core.column_types import ColumnType, column_types
 from klaviyo_sync.core.dialects import DIALECTS
 from klaviyo_sync.core.errors import about
 from klaviyo_sync.core.mapping import Plan, plan_mapping
-from klaviyo_sync.core.query import Column, Query, Relation, outside_query, relation, span_query, window_query
+from klaviyo_sync.core.query import Column, Query, Relation, find_column, outside_query, relation, span_query, window_query
 from klaviyo_sync.core.reading import Rows, newest_rows, notice_all
 from klaviyo_sync.core.recounting import recount
 from klaviyo_sync.core.rivals import Rivals
@@ -44,6 +44,13 @@ class Source:
     def types(self) -> tuple[ColumnType, ...]:
         """The types of the columns that the sync reads."""
         return column_types(self.sync, self.columns, DIALECTS[self.warehouse.dialect])
+
+    @property
+    def zone(self) -> str | None:
+        """The time zone in which modified_at is read; None when the column has its own."""
+        column = find_column(self.sync.modified_at.column, self.columns, self.sync.dataset or "the query")
+        kind = DIALECTS[self.warehouse.dialect].kind(column.type)
+        return None if kind == "instant" else self.sync.modified_at.timezone
 
     def present_time(self, *, whole: bool = False) -> list[str]:
         """A note when modified_at is the time at which it is read (CURRENT_TIMESTAMP in a view), for all rows or those after now.

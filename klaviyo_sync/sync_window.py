@@ -53,7 +53,7 @@ class Report:
     `account` is the one that the rows went into. `opt_in` is the process that undated subscribes go through, None unless Klaviyo was
     asked. `notes` are the warehouse's, on how it was read. `types` are those of the columns. `stopped` windows stopped themselves and
     have no result; `exceeded` are the limits over which others would have, had they not been let through. `changes` has what the windows
-    with a result changed, for those after them to be judged with.
+    with a result changed, for those after them to be judged with. `zone` is the time zone in which a `modified_at` without one was read.
     """
 
     results: dict[str, Result]
@@ -67,6 +67,7 @@ class Report:
     stopped: Mapping[str, Stop] = field(default_factory=dict)
     exceeded: Mapping[str, tuple[Reason, ...]] = field(default_factory=dict)
     changes: Mapping[str, Changes] = field(default_factory=dict)
+    zone: str | None = None
 
 
 @dataclass
@@ -184,6 +185,7 @@ def sync_windows(
         stops,
         {windows[position].key: reasons for position, reasons in gate.exceeded.items()},
         gate.changes(),
+        source.zone,
     )
 
 

@@ -12,16 +12,21 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from klaviyo_sync.core.coverage import BEGINNING, Coverage, Span
+from klaviyo_sync.core.zone_changes import moved
 
 MOST_SPANS = 1_000
 
 
 class Origin(NamedTuple):
-    """From which dataset into which account; `sandbox` says whether Klaviyo's address was on this machine. None is unknown."""
+    """From which dataset into which account; `sandbox` says whether Klaviyo's address was on this machine. None is unknown.
+
+    `zone` is the time zone in which a `modified_at` without one was read; None where it has its own, or nobody knows.
+    """
 
     dataset: str | None = None
     account: str | None = None
     sandbox: bool | None = None
+    zone: str | None = None
 
 
 UNKNOWN = Origin()
@@ -87,6 +92,11 @@ class Ledger:
         self.newest = {**older.newest, **self.newest}
         self.spans[UNKNOWN] += self.undecided
         self.undecided = []
+
+    def read_in(self, zone: str) -> None:
+        """Moves the spans of rows that were read in another time zone to where these rows are in this one."""
+        for origin in [origin for origin in self.spans if origin.zone not in (None, zone)]:
+            self.spans[origin._replace(zone=zone)] += [moved(span, origin.zone or zone, zone) for span in self.spans.pop(origin)]
 
     def account(self, destination: Destination) -> str | None:
         """The account that rows go to now: the one that is named, else that of the newest result at such an address."""

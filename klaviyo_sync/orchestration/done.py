@@ -52,6 +52,7 @@ def read_ledger(instance: dg.DagsterInstance, sync: Sync, since: float = BEGINNI
         if record.storage_id <= floor:
             break
         if older is None and position >= long and record.timestamp < since:
+            ledger.read_in(sync.modified_at.timezone)
             return Reading(ledger, as_of, whole=False)
         as_of = as_of or record.storage_id
         if (entry := entry_of(record)) is not None:
@@ -62,6 +63,7 @@ def read_ledger(instance: dg.DagsterInstance, sync: Sync, since: float = BEGINNI
         ledger.close(first_windows(sync))
     else:
         ledger.continue_with(older)
+    ledger.read_in(sync.modified_at.timezone)
     return Reading(ledger, as_of, whole=True)
 
 

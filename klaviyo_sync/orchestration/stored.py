@@ -106,6 +106,8 @@ def provenance(sync: Sync, window: Window, report: Report, *, sandbox: bool | No
     if report.account is not None:
         values["klaviyo_account"] = dg.MetadataValue.text(report.account.id)
         values["klaviyo_account_name"] = dg.MetadataValue.text(report.account.name)
+    if report.zone is not None:
+        values["read_in_zone"] = dg.MetadataValue.text(report.zone)
     if sandbox is not None:
         values["klaviyo_sandbox"] = dg.MetadataValue.bool(sandbox)
     return values
@@ -123,7 +125,7 @@ def entry_of(record: dg.EventLogRecord) -> Entry | None:
     history = stored.get("history_included")
     return Entry(
         Span(BEGINNING if history else float(start), float(end)),
-        Origin(stored.get("source"), stored.get("klaviyo_account"), stored.get("klaviyo_sandbox")),
+        Origin(stored.get("source"), stored.get("klaviyo_account"), stored.get("klaviyo_sandbox"), stored.get("read_in_zone")),
         may_have_history=history is None and "issues" in stored,  # a result of a version that did not say
     )
 

@@ -62,6 +62,7 @@ class Imports:
     stops: dict[str, Stop] = field(default_factory=dict)
     changes: Changes | None = None
     account: Account | None = SHOP
+    zone: str | None = None
     asked: list[list[str]] = field(default_factory=list)
     before: list[list[Changes]] = field(default_factory=list)
 
@@ -103,6 +104,7 @@ class Imports:
             stopped=stopped,
             exceeded=exceeded,
             changes=changes,
+            zone=self.zone,
         )
 
 

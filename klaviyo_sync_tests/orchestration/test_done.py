@@ -82,6 +82,22 @@ def test_another_time_zone(bench_of: Callable[..., Bench]) -> None:
     assert asked(bench, at("2024-03-14 07:05")) == ["2024-03-12", "2024-03-13"]
 
 
+def test_rows_that_move_with_the_time_zone(bench_of: Callable[..., Bench], imports: Imports) -> None:
+    """Where modified_at has no zone of its own, a new one moves the rows: hours that nobody read under the old one are asked for."""
+    imports.zone = "UTC"
+    bench_of().run("2024-03-04-00:00", "2024-03-04-04:00")
+    kolkata = bench_of(modified_at={"column": "updated_at", "timezone": "Asia/Kolkata"})
+    hours = [f"2024-03-04-{hour:02}:00" for hour in range(5, 10)]
+    assert asked(kolkata, at("2024-03-04 05:05")) == hours
+    imports.zone = "Asia/Kolkata"
+    kolkata.run(hours[0], hours[2])
+    assert asked(kolkata, at("2024-03-04 05:05")) == hours[3:]
+    kolkata.run(hours[3], hours[4])
+    assert asked(kolkata, at("2024-03-04 05:05")) == []
+    assert asked(bench_of(), at("2024-03-04 10:05")) == []
+    assert asked(bench_of(), at("2024-03-04 11:05")) == ["2024-03-04-10:00"]
+
+
 def test_a_later_start_takes_the_history_along(bench_of: Callable[..., Bench]) -> None:
     """The first window reaches back to the beginning: with a hole before it, or without any history, it is not done."""
     bench_of(**DAILY).run("2024-03-06", "2024-03-08")
@@ -273,7 +289,7 @@ def test_only_what_is_newer_than_the_last_checkpoint_is_read(bench_of: Callable[
     before = newest.asset_materialization.metadata["imported_before"].value
     assert isinstance(before, dict)
     assert before["as_of"] == middle.storage_id
-    assert before["spans"] == [[MEMBERS, "AbC123", False, [[None, midnight + timedelta(hours=5).total_seconds()]]]]
+    assert before["spans"] == [[MEMBERS, "AbC123", False, None, [[None, midnight + timedelta(hours=5).total_seconds()]]]]
 
 
 def test_a_long_log_without_a_checkpoint_is_read_as_far_as_it_is_asked_about(bench_of: Callable[..., Bench]) -> None:
