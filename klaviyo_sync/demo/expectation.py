@@ -81,7 +81,7 @@ CONSENT = """
         SELECT *, unnest(stated, recursive := true), NOT rejected AND age > 1 AS superseded FROM known WHERE modified_at < $until
     ),
     -- An opt-out goes out without its row, where the row says whose it is.
-    leaving AS (SELECT *, meaning = 'unsubscribe' AND (NOT rejected OR dirt = 'huge_text') AS leaves_alone FROM newest),
+    leaving AS (SELECT *, meaning = 'unsubscribe' AND (NOT rejected OR dirt = 'huge_text' OR repaired) AS leaves_alone FROM newest),
     judged AS (
         SELECT
             channel,

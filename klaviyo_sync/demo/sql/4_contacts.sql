@@ -78,21 +78,24 @@ SELECT
     dated(moment, dirt, n)::TIMESTAMPTZ AS updated_at
 FROM stated;
 
--- What each row says about consent, once Klaviyo's words are read: `wrong` where it cannot go out as it is.
-ALTER TABLE sample.contacts ADD COLUMN stated STRUCT(channel VARCHAR, meaning VARCHAR, dated BOOLEAN, wrong BOOLEAN)[];
+-- What each row says about consent, once Klaviyo's words are read: `wrong` where it cannot go out as it is, `repaired` where an opt-out goes to
+-- the address that was meant.
+ALTER TABLE sample.contacts ADD COLUMN stated STRUCT(channel VARCHAR, meaning VARCHAR, dated BOOLEAN, wrong BOOLEAN, repaired BOOLEAN)[];
 UPDATE sample.contacts SET stated = list_filter(
     [
         {
             'channel': 'email_marketing',
             'meaning': CASE WHEN dirt = 'consent_boolean' OR lower(email_consent) LIKE 'sub%' THEN 'subscribe' WHEN lower(email_consent) LIKE 'un%' THEN 'unsubscribe' END,
             'dated': email_consent_at IS NOT NULL,
-            'wrong': coalesce(dirt IN ('consent_boolean', 'consent_in_future', 'bad_email'), false)
+            'wrong': coalesce(dirt IN ('consent_boolean', 'consent_in_future') OR (dirt = 'bad_email' AND NOT (email LIKE '% @ %' AND lower(email_consent) LIKE 'un%')), false),
+            'repaired': coalesce(dirt IN ('bad_email', 'junk_identifiers') AND email LIKE '% @ %' AND lower(email_consent) LIKE 'un%', false)
         },
         {
             'channel': 'sms_marketing',
             'meaning': CASE WHEN lower(sms_consent) LIKE 'sub%' THEN 'subscribe' WHEN lower(sms_consent) LIKE 'un%' THEN 'unsubscribe' END,
             'dated': sms_consent_at IS NOT NULL,
-            'wrong': coalesce(dirt IN ('sms_consent_without_phone', 'junk_phone', 'phone_without_country'), false)
+            'wrong': coalesce(dirt IN ('sms_consent_without_phone', 'junk_phone', 'phone_without_country'), false),
+            'repaired': false
         }
     ],
     lambda said: said.meaning IS NOT NULL
